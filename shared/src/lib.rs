@@ -1,0 +1,9 @@
+//! The rules of the Symbolon protocol, as state machines without I/O, clock or global randomness.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod crypto;
+pub mod id;
+pub mod origin;
+pub mod rendezvous;
+pub mod signal;
+pub mod time;

@@ -1,0 +1,354 @@
+//! What a client and a server say to each other: JSON text, one message per WebSocket frame (PROTOCOL §5).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::crypto::keys::{BadSignature, Domain, SignKey, Signature, verify};
+use crate::id::{Nonce, ServerKey, SessionId, Topic};
+use crate::origin::Origin;
+
+/// The protocol versions spoken here, newest last.
+pub const VERSIONS: &[u32] = &[1];
+
+/// The largest message either side accepts, in bytes of JSON: a 64 KiB Noise message in base64url, and its frame.
+pub const MAX_MESSAGE: usize = 96 * 1024;
+
+/// The largest announcement, in bytes.
+pub const MAX_ANNOUNCEMENT: usize = 256;
+
+/// The largest sealed body, in bytes: a Noise message and its header.
+pub const MAX_BODY: usize = 66 * 1024;
+
+/// How far a client's clock may be from the server's, in milliseconds.
+pub const TIME_WINDOW_MS: u64 = 60_000;
+
+/// A text that is not a message of this protocol.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// Longer than [`MAX_MESSAGE`].
+    #[error("a message of {0} bytes is over the limit of {MAX_MESSAGE}")]
+    TooLong(usize),
+    /// Not JSON, or not a message.
+    #[error("not a message of this protocol: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+/// From a client to the server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ClientMessage {
+    /// Signs in; the answer to the challenge.
+    Hello(Hello),
+    /// Enters a room, or, from inside, announces itself anew.
+    Enter {
+        /// The room.
+        topic: Topic,
+        /// Who enters, opaque to the server. At most [`MAX_ANNOUNCEMENT`] bytes.
+        announcement: Bytes,
+    },
+    /// Leaves a room.
+    Leave {
+        /// The room.
+        topic: Topic,
+    },
+    /// A sealed message for one other client of the room.
+    Signal {
+        /// The room both are in.
+        topic: Topic,
+        /// For whom.
+        to: SessionId,
+        /// Opaque to the server. At most [`MAX_BODY`] bytes.
+        body: Bytes,
+    },
+}
+
+/// From the server to a client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ServerMessage {
+    /// The server's first word.
+    Challenge(Challenge),
+    /// Signed in.
+    Welcome {
+        /// STUN and TURN servers to use.
+        ice_servers: Vec<IceServer>,
+        /// What the server allows.
+        limits: Limits,
+        /// When the server is about to stop: seconds after which to go elsewhere.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        drain_after: Option<u64>,
+    },
+    /// Inside a room now; these were there already.
+    Entered {
+        /// The room.
+        topic: Topic,
+        /// Who is there, oneself not included.
+        peers: Vec<Present>,
+    },
+    /// Somebody came, or announced itself anew.
+    Arrived {
+        /// The room.
+        topic: Topic,
+        /// Its session.
+        session: SessionId,
+        /// Its announcement.
+        announcement: Bytes,
+    },
+    /// Somebody left.
+    Left {
+        /// The room.
+        topic: Topic,
+        /// Its session.
+        session: SessionId,
+    },
+    /// A sealed message from another client of the room.
+    Signal {
+        /// The room both are in.
+        topic: Topic,
+        /// Who sent it.
+        from: SessionId,
+        /// What it sent.
+        body: Bytes,
+    },
+    /// The server refuses; it closes next.
+    Error(Refusal),
+}
+
+/// The server's first word on every connection (PROTOCOL §5.1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Challenge {
+    /// Protocol versions served.
+    pub versions: Vec<u32>,
+    /// Fresh for this connection.
+    pub nonce: Nonce,
+    /// The server's key.
+    pub server_key: ServerKey,
+    /// The server's public addresses.
+    pub origins: Vec<Origin>,
+    /// The server's clock, in milliseconds since 1970.
+    pub time: u64,
+    /// By the server's key, over all of the above.
+    pub sig: Sig,
+}
+
+impl Challenge {
+    /// A signed challenge.
+    pub fn sign(key: &SignKey, nonce: Nonce, origins: Vec<Origin>, time: u64) -> Self {
+        let sig = Sig(Signature::from_bytes([0; 64]));
+        let mut challenge =
+            Self { versions: VERSIONS.to_vec(), nonce, server_key: key.server(), origins, time, sig };
+        challenge.sig = Sig(key.sign(Domain::Challenge, &challenge.signed()));
+        challenge
+    }
+
+    /// Checks the signature against the key named in it; whether that is the right key is for the client to know.
+    pub fn verify(&self) -> Result<(), BadSignature> {
+        verify(self.server_key.as_bytes(), Domain::Challenge, &self.signed(), &self.sig.0)
+    }
+
+    fn signed(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.extend((self.versions.len() as u64).to_be_bytes());
+        self.versions.iter().for_each(|version| out.extend(version.to_be_bytes()));
+        out.extend(self.nonce.as_bytes());
+        out.extend(self.server_key.as_bytes());
+        out.extend((self.origins.len() as u64).to_be_bytes());
+        for origin in &self.origins {
+            let origin = origin.to_string();
+            out.extend((origin.len() as u64).to_be_bytes());
+            out.extend(origin.as_bytes());
+        }
+        out.extend(self.time.to_be_bytes());
+        out
+    }
+}
+
+/// A client's answer to the challenge (PROTOCOL §5.2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The version to speak, one of the challenge's.
+    pub version: u32,
+    /// The session's key, fresh for this connection.
+    pub session: SessionId,
+    /// The address the client dialled.
+    pub origin: Origin,
+    /// The client's clock, in milliseconds since 1970.
+    pub time: u64,
+    /// By the session's key, over nonce, server key, version, origin and time.
+    pub sig: Sig,
+    /// For servers that ask for a sign-in token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+}
+
+impl Hello {
+    /// A signed answer to `challenge`.
+    pub fn sign(key: &SignKey, challenge: &Challenge, version: u32, origin: Origin, time: u64) -> Self {
+        let signed = Self::signed(&challenge.nonce, &challenge.server_key, version, &origin, time);
+        let sig = Sig(key.sign(Domain::Hello, &signed));
+        Self { version, session: key.session(), origin, time, sig, token: None }
+    }
+
+    /// Checks the signature for this nonce and server key.
+    pub fn verify(&self, nonce: &Nonce, server_key: &ServerKey) -> Result<(), BadSignature> {
+        let signed = Self::signed(nonce, server_key, self.version, &self.origin, self.time);
+        verify(self.session.as_bytes(), Domain::Hello, &signed, &self.sig.0)
+    }
+
+    fn signed(nonce: &Nonce, server_key: &ServerKey, version: u32, origin: &Origin, time: u64) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.extend(nonce.as_bytes());
+        out.extend(server_key.as_bytes());
+        out.extend(version.to_be_bytes());
+        out.extend(time.to_be_bytes());
+        out.extend(origin.to_string().as_bytes());
+        out
+    }
+}
+
+/// A client in a room, as the server tells of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Present {
+    /// Its session.
+    pub session: SessionId,
+    /// Its announcement.
+    pub announcement: Bytes,
+}
+
+/// A STUN or TURN server, as WebRTC's `RTCIceServer` has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IceServer {
+    /// `stun:…`, `turn:…` or `turns:…`.
+    pub urls: Vec<String>,
+    /// For TURN.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub username: String,
+    /// For TURN.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub credential: String,
+}
+
+/// What a server allows one client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Largest message, in bytes.
+    pub message: usize,
+    /// Rooms one client may be in.
+    pub rooms: usize,
+    /// Clients one room may hold.
+    pub clients_per_room: usize,
+}
+
+/// Why a server refuses, for programs (`code`) and for people (`message`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// What went wrong.
+    pub code: RefusalCode,
+    /// In words, with what to do next.
+    pub message: String,
+}
+
+/// What a server may refuse a client for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalCode {
+    /// None of the client's versions is served.
+    UnsupportedVersion,
+    /// The address the client dialled is not one of the server's.
+    WrongOrigin,
+    /// The client's clock is more than a minute off.
+    ClockSkew,
+    /// The signature does not verify.
+    BadSignature,
+    /// A sign-in token is needed, or this one is not good.
+    TokenRequired,
+    /// The server or the room is full.
+    Full,
+    /// Too many messages, rooms or connections.
+    RateLimited,
+    /// The server is stopping.
+    ShuttingDown,
+    /// A code newer than this program.
+    #[serde(other)]
+    Unknown,
+}
+
+impl ClientMessage {
+    /// Reads one message; never more than [`MAX_MESSAGE`] bytes.
+    pub fn decode(text: &str) -> Result<Self, DecodeError> {
+        decode(text)
+    }
+
+    /// The message as JSON.
+    pub fn encode(&self) -> String {
+        encode(self)
+    }
+}
+
+impl ServerMessage {
+    /// Reads one message; never more than [`MAX_MESSAGE`] bytes, except for a long list of peers.
+    pub fn decode(text: &str) -> Result<Self, DecodeError> {
+        decode(text)
+    }
+
+    /// The message as JSON.
+    pub fn encode(&self) -> String {
+        encode(self)
+    }
+}
+
+fn decode<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, DecodeError> {
+    if text.len() > MAX_MESSAGE {
+        return Err(DecodeError::TooLong(text.len()));
+    }
+    Ok(serde_json::from_str(text)?)
+}
+
+fn encode<T: Serialize>(message: &T) -> String {
+    // Serialising these types to a string has no way to fail: all keys are strings and nothing does I/O.
+    serde_json::to_string(message).unwrap_or_default()
+}
+
+/// Opaque bytes, base64url in JSON.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Bytes(pub Vec<u8>);
+
+impl std::fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Bytes({})", self.0.len())
+    }
+}
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&URL_SAFE_NO_PAD.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        let bytes = URL_SAFE_NO_PAD.decode(text.as_bytes()).map_err(serde::de::Error::custom)?;
+        Ok(Self(bytes))
+    }
+}
+
+/// A signature, base64url in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sig(pub Signature);
+
+impl Serialize for Sig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&URL_SAFE_NO_PAD.encode(self.0.as_bytes()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Sig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes = Bytes::deserialize(deserializer)?;
+        let bytes: [u8; 64] =
+            bytes.0.try_into().map_err(|_| serde::de::Error::custom("a signature has 64 bytes"))?;
+        Ok(Self(Signature::from_bytes(bytes)))
+    }
+}
