@@ -119,7 +119,7 @@ id! {
     RoomId
 }
 id! {
-    /// A record: SHA-256 of its body (PROTOCOL §3.1).
+    /// A record: SHA-256 of its bytes on the wire (PROTOCOL §3.1).
     RecordId
 }
 id! {

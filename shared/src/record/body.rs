@@ -216,6 +216,14 @@ pub struct Countersignature {
 
 impl Body {
     pub(super) fn decode(head: &Head, bytes: &[u8], signatures: &[Signature]) -> Result<Self, RecordError> {
+        let expected = match head.kind {
+            GENESIS | DEVICE | INVITE | COUNTERSIGNATURE => 1..=1,
+            ACCEPTANCE => 2..=2,
+            _ => 1..=2,
+        };
+        if !expected.contains(&signatures.len()) {
+            return Err(BadSignature.into());
+        }
         Ok(match head.kind {
             GENESIS => {
                 let fields: GenesisFields = cbor::decode(bytes)?;

@@ -73,19 +73,24 @@ impl Record {
         if wire.len() > MAX_RECORD {
             return Err(RecordError::TooLarge(wire.len()));
         }
-        let Wire { body: bytes, signatures } = cbor::decode(wire)?;
+        let parts: Wire = cbor::decode(wire)?;
+        if cbor::encode(&parts) != wire {
+            // Else anyone could give one record many ids.
+            return Err(RecordError::Field("outer form is not the shortest"));
+        }
+        let Wire { body: bytes, signatures } = parts;
         let head: Head = cbor::decode(&bytes)?;
         let own = signatures.first().ok_or(BadSignature)?;
         verify(head.author.as_bytes(), Domain::Record, &bytes, own)?;
         if head.prev.len() > MAX_PREV {
             return Err(RecordError::Field("list of predecessors is too long"));
         }
-        let id = RecordId::from_bytes(sha256(&bytes));
+        let id = RecordId::from_bytes(sha256(wire));
         let body = Body::decode(&head, &bytes, &signatures)?;
         Ok(Self { id, head: Arc::new(head), body: Arc::new(body), wire: wire.into() })
     }
 
-    /// SHA-256 of the body.
+    /// SHA-256 of the bytes on the wire.
     pub fn id(&self) -> RecordId {
         self.id
     }
