@@ -17,7 +17,7 @@ use crate::crypto::Rng;
 use crate::crypto::keys::{BoxKey, Domain, RoomSecret, SignKey, Signature, derive, verify};
 use crate::crypto::seal;
 use crate::id::{DeviceId, RecordId, SessionId, Topic};
-use crate::membership::{Inserted, MAX_CHAIN, Membership, Records};
+use crate::membership::{MAX_CHAIN, Membership, Records};
 use crate::record::{Author, Body, Record, RecordError};
 use crate::ticket::Ticket;
 
@@ -241,8 +241,8 @@ pub enum NotAMember {
 }
 
 /// What a newcomer checks of the first handshake message (PROTOCOL §6.2, AD12): that `shown` begins with the genesis
-/// its ticket names, and leads to a member whose box key is the handshake's `static_key`. Returns that member and the
-/// records that count; those without their predecessors come later over the mesh.
+/// its ticket names, and leads to a member whose box key is the handshake's `static_key`. Returns the room's records
+/// with the genesis alone; the others come over the mesh, each with all its predecessors.
 pub fn check_member(
     ticket: &Ticket,
     shown: &[Record],
@@ -253,11 +253,9 @@ pub fn check_member(
     if genesis.room() != Some(ticket.room) {
         return Err(NotAMember::OtherRoom);
     }
-    let mut records = Records::new(genesis.clone()).ok_or(NotAMember::OtherRoom)?;
-    for record in &shown[1..] {
-        if records.insert(record.clone()) == Inserted::Foreign {
-            return Err(NotAMember::OtherRoom);
-        }
+    let records = Records::new(genesis.clone()).ok_or(NotAMember::OtherRoom)?;
+    if shown.iter().any(|record| record.room() != Some(ticket.room)) {
+        return Err(NotAMember::OtherRoom);
     }
     let invite = shown.iter().find(|record| record.id() == ticket.invite).ok_or(NotAMember::NoInvite)?;
     if invite.author() != ticket.issuer {
@@ -265,7 +263,11 @@ pub fn check_member(
     }
     let membership = Membership::of(&Records::unlinked(genesis, shown));
     if membership.box_key(device) != Some(*static_key) {
-        return Err(if membership.member(device).is_some() { NotAMember::WrongKey } else { NotAMember::NoChain });
+        return Err(if membership.member(device).is_some() {
+            NotAMember::WrongKey
+        } else {
+            NotAMember::NoChain
+        });
     }
     if membership.box_key(&ticket.issuer) != Some(ticket.issuer_box) {
         return Err(NotAMember::NoChain);

@@ -4,13 +4,20 @@
 pub mod admission;
 mod cbor;
 pub mod crypto;
+pub mod frames;
+pub mod gossip;
 pub mod id;
+pub mod link;
 pub mod membership;
+pub mod mesh;
+pub mod node;
 pub mod origin;
 pub mod record;
 pub mod rendezvous;
 pub mod signal;
 pub mod ticket;
 pub mod time;
+pub mod topology;
+pub mod update;
 
 pub use cbor::DecodeError;

@@ -16,7 +16,9 @@ const MAX_LENGTH: usize = 280;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OriginError {
     /// No `ws://`, `wss://`, `http://` or `https://` in front.
-    #[error("a server's address starts with wss:// or ws:// (https:// and http:// mean the same), such as wss://rooms.example.org")]
+    #[error(
+        "a server's address starts with wss:// or ws:// (https:// and http:// mean the same), such as wss://rooms.example.org"
+    )]
     Scheme,
     /// The host is missing or has characters no host has.
     #[error("the host in a server's address is a name or an IP address")]

@@ -184,7 +184,10 @@ impl FromStr for Ticket {
 
 impl fmt::Debug for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ticket").field("room", &self.room).field("invite", &self.invite).finish_non_exhaustive()
+        f.debug_struct("Ticket")
+            .field("room", &self.room)
+            .field("invite", &self.invite)
+            .finish_non_exhaustive()
     }
 }
 

@@ -58,9 +58,8 @@ impl Initiator {
         payload: &[u8],
         rng: &mut Rng,
     ) -> Result<(Self, Vec<u8>), HandshakeError> {
-        let mut state = builder(pattern, own, prologue, rng)?
-            .remote_public_key(remote.as_bytes())?
-            .build_initiator()?;
+        let mut state =
+            builder(pattern, own, prologue, rng)?.remote_public_key(remote.as_bytes())?.build_initiator()?;
         let message = write(&mut state, payload)?;
         Ok((Self(state), message))
     }
@@ -180,7 +179,10 @@ impl Transport {
 
 impl std::fmt::Debug for Transport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Transport").field("next", &self.next).field("newest", &self.newest).finish_non_exhaustive()
+        f.debug_struct("Transport")
+            .field("next", &self.next)
+            .field("newest", &self.newest)
+            .finish_non_exhaustive()
     }
 }
 

@@ -14,7 +14,9 @@ pub fn seal(key: &[u8; 32], ad: &[u8], plain: &[u8], rng: &mut Rng) -> Vec<u8> {
     let cipher = XChaCha20Poly1305::new(key.into());
     let mut out = nonce.to_vec();
     // Encryption fails only beyond 256 GiB, which nothing here approaches.
-    out.extend(cipher.encrypt(XNonce::from_slice(&nonce), Payload { msg: plain, aad: ad }).unwrap_or_default());
+    out.extend(
+        cipher.encrypt(XNonce::from_slice(&nonce), Payload { msg: plain, aad: ad }).unwrap_or_default(),
+    );
     out
 }
 

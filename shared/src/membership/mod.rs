@@ -62,8 +62,7 @@ impl Membership {
         let mut this = Self::default();
         let genesis = records.genesis();
         let Body::Genesis(body) = genesis.body() else { return this };
-        let founder =
-            Member { device: body.founder.clone(), invited_by: None, admission: None, rank: 0 };
+        let founder = Member { device: body.founder.clone(), invited_by: None, admission: None, rank: 0 };
         this.admitted.insert(founder.device.device);
         this.members.insert(founder.device.device, founder);
         // Members admit members: each round adds those whose issuer and countersigner are members by now. It ends,
@@ -97,14 +96,9 @@ impl Membership {
             self.invites.insert(*invite_id, places);
             for (candidate, countersignature) in standing.placed {
                 let device = candidate.acceptance.device.clone();
-                let admission =
-                    Admission { invite: *invite_id, acceptance: candidate.id, countersignature };
-                let member = Member {
-                    device,
-                    invited_by: Some(invite.issuer),
-                    admission: Some(admission),
-                    rank,
-                };
+                let admission = Admission { invite: *invite_id, acceptance: candidate.id, countersignature };
+                let member =
+                    Member { device, invited_by: Some(invite.issuer), admission: Some(admission), rank };
                 let known = self.members.entry(member.device.device);
                 match known {
                     std::collections::btree_map::Entry::Vacant(entry) => {

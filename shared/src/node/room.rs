@@ -1,0 +1,493 @@
+//! One room of this node: what it holds, and how its parts meet.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::Ctx;
+use super::calls::{Peer, Slot};
+use super::io::{Event, LinkId, MemberStatus, Output};
+use super::store::{self, Meta};
+use super::sync::Pulling;
+use crate::admission::{Admitted, Prover, announce, announce_nothing};
+use crate::crypto::keys::RoomSecret;
+use crate::frames::{ChainId, Frame, Frontier, Inserted, Log};
+use crate::gossip::Gossip;
+use crate::id::{DeviceId, RecordId, RoomId, SessionId, Topic};
+use crate::link::{Link, LinkOutput};
+use crate::membership::{self, Membership, Records};
+use crate::mesh::Item;
+use crate::origin::Origin;
+use crate::record::{Body, Record};
+use crate::signal::{Bytes, ClientMessage};
+use crate::ticket::Ticket;
+use crate::time::Now;
+
+/// Local changes that follow each other faster than this are gathered.
+const GATHER: Duration = Duration::from_millis(30);
+
+/// A room as the application sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomStatus {
+    /// Which.
+    pub id: RoomId,
+    /// Its name, as the founder gave it.
+    pub name: String,
+    /// Where it meets.
+    pub servers: Vec<Origin>,
+    /// How many members it has.
+    pub members: usize,
+    /// How many of them are linked with us.
+    pub links: usize,
+}
+
+/// What a newcomer holds until it is in.
+#[derive(Debug)]
+pub(super) struct Join {
+    pub(super) ticket: Ticket,
+    pub(super) prover: Prover,
+    pub(super) deadline: Duration,
+    /// Sessions that have a proof, per server.
+    pub(super) proved: BTreeSet<(Origin, SessionId)>,
+    /// When the next sessions get one.
+    pub(super) next: Option<Duration>,
+    /// Whether a member has answered.
+    pub(super) answered: bool,
+    /// In, in sync, and told so.
+    pub(super) done: bool,
+}
+
+impl Join {
+    pub(super) fn new(ticket: Ticket, prover: Prover, deadline: Duration) -> Self {
+        Self { ticket, prover, deadline, proved: BTreeSet::new(), next: None, answered: false, done: false }
+    }
+}
+
+/// A session in the room's topic at a server.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Visible {
+    /// Whose, if a member announced it.
+    pub(super) device: Option<DeviceId>,
+    /// Proofs it has sent.
+    pub(super) proofs: u32,
+}
+
+pub(super) struct Room {
+    pub(super) id: RoomId,
+    pub(super) secret: RoomSecret,
+    topic: Topic,
+    servers: Vec<Origin>,
+    pub(super) records: Option<Records>,
+    pub(super) membership: Membership,
+    records_stored: usize,
+    pub(super) log: Log,
+    incarnation: u32,
+    pub(super) join: Option<Join>,
+    member: bool,
+    pub(super) visible: BTreeMap<(Origin, SessionId), Visible>,
+    pub(super) slots: BTreeMap<LinkId, Slot>,
+    /// Per device the link that is up.
+    pub(super) up: BTreeMap<DeviceId, LinkId>,
+    /// Per device the attempt that is under way.
+    pub(super) pending: BTreeMap<DeviceId, LinkId>,
+    pub(super) peers: BTreeMap<DeviceId, Peer>,
+    pub(super) gossip: Gossip,
+    pub(super) pulling: Option<Pulling>,
+    /// Our session for signals over the mesh.
+    pub(super) mesh_session: SessionId,
+    pub(super) list_version: (u64, u64),
+    pub(super) list_due: Option<Duration>,
+    last_local: Option<Duration>,
+    collect_at: Option<Duration>,
+    pub(super) rejected: u64,
+}
+
+impl Room {
+    pub(super) fn new(
+        id: RoomId,
+        secret: RoomSecret,
+        servers: Vec<Origin>,
+        mesh_session: SessionId,
+        started_ms: u64,
+    ) -> Self {
+        Self {
+            id,
+            topic: secret.topic(),
+            secret,
+            servers,
+            records: None,
+            membership: Membership::default(),
+            records_stored: 0,
+            log: Log::new(id),
+            incarnation: 0,
+            join: None,
+            member: false,
+            visible: BTreeMap::new(),
+            slots: BTreeMap::new(),
+            up: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            gossip: Gossip::default(),
+            pulling: None,
+            mesh_session,
+            list_version: (started_ms, 0),
+            list_due: None,
+            last_local: None,
+            collect_at: None,
+            rejected: 0,
+        }
+    }
+
+    /// A new room, with this node as its founder.
+    pub(super) fn found(&mut self, records: Records, ctx: &mut Ctx<'_>) {
+        ctx.emit(store::persist_record(&self.id, 0, records.genesis()));
+        self.records_stored = 1;
+        self.membership = Membership::of(&records);
+        self.records = Some(records);
+        self.become_member(ctx);
+        ctx.event(Event::Ready { room: self.id });
+        self.start(ctx);
+    }
+
+    /// Takes back what was stored; `false` if it does not fit together.
+    pub(super) fn restore(
+        &mut self,
+        records: Records,
+        incarnation: u32,
+        frames: Vec<Frame>,
+        ctx: &mut Ctx<'_>,
+    ) -> bool {
+        self.membership = Membership::of(&records);
+        self.records_stored = records.len();
+        self.records = Some(records);
+        self.incarnation = incarnation;
+        self.member = true;
+        for frame in frames {
+            let (chain, update) = (frame.chain(), frame.update().clone());
+            let known = self.log.len();
+            match self.log.insert(frame, |device| self.membership.was_admitted(device)) {
+                // What waits was stored after what it waits for, unless the store lost something in between.
+                Inserted::New(frames) if frames.len() == 1 => {}
+                _ => return false,
+            }
+            debug_assert_eq!(self.log.len(), known + 1);
+            ctx.emit(Output::Apply { room: self.id, chain, update });
+        }
+        ctx.emit(Output::SetClient { room: self.id, client: self.client(&ctx.author.device()) });
+        true
+    }
+
+    pub(super) fn begin_join(&mut self, join: Join, ctx: &mut Ctx<'_>) {
+        self.join = Some(join);
+        self.start(ctx);
+    }
+
+    pub(super) fn start(&mut self, ctx: &mut Ctx<'_>) {
+        for origin in self.servers.clone() {
+            if ctx.servers.want(&origin, ctx.out, ctx.now) {
+                self.enter(&origin, ctx);
+            }
+        }
+    }
+
+    /// Closes everything.
+    pub(super) fn end(&mut self, ctx: &mut Ctx<'_>) {
+        for link in self.slots.keys() {
+            ctx.emit(Output::Close { link: *link });
+        }
+        for origin in &self.servers {
+            ctx.servers.send(origin, &ClientMessage::Leave { topic: self.topic }, ctx.out);
+        }
+    }
+
+    /// This device is a member from now on: it says so, and the room is kept.
+    fn become_member(&mut self, ctx: &mut Ctx<'_>) {
+        self.member = true;
+        self.incarnation = self.log.fresh_incarnation(&ctx.author.device());
+        self.persist_meta(ctx);
+        ctx.emit(Output::SetClient { room: self.id, client: self.client(&ctx.author.device()) });
+        for origin in self.servers.clone() {
+            if ctx.servers.session(&origin).is_some() {
+                self.enter(&origin, ctx);
+            }
+        }
+    }
+
+    fn persist_meta(&self, ctx: &mut Ctx<'_>) {
+        let (servers, incarnation) = (self.servers.clone(), self.incarnation);
+        let meta = Meta { secret: *self.secret.as_bytes(), servers, incarnation };
+        ctx.emit(store::persist_meta(&self.id, &meta));
+    }
+
+    /// Enters the topic at a server, or announces itself anew there.
+    pub(super) fn enter(&mut self, origin: &Origin, ctx: &mut Ctx<'_>) {
+        let Some(session) = ctx.servers.session(origin) else { return };
+        let announcement = if self.member {
+            announce(&self.secret, &self.topic, &session, &ctx.author.device(), ctx.rng)
+        } else {
+            announce_nothing(ctx.rng)
+        };
+        let message = ClientMessage::Enter { topic: self.topic, announcement: Bytes(announcement) };
+        ctx.servers.send(origin, &message, ctx.out);
+    }
+
+    pub(super) fn id(&self) -> RoomId {
+        self.id
+    }
+
+    pub(super) fn topic(&self) -> &Topic {
+        &self.topic
+    }
+
+    pub(super) fn servers(&self) -> &[Origin] {
+        &self.servers
+    }
+
+    pub(super) fn secret(&self) -> &RoomSecret {
+        &self.secret
+    }
+
+    pub(super) fn is_member(&self) -> bool {
+        self.member
+    }
+
+    pub(super) fn link(&mut self, id: LinkId) -> Option<&mut Link> {
+        self.slots.get_mut(&id).map(|slot| &mut slot.link)
+    }
+
+    pub(super) fn client(&self, own: &DeviceId) -> u64 {
+        ChainId { author: *own, incarnation: self.incarnation }.client()
+    }
+
+    pub(super) fn frontier(&self) -> Frontier {
+        self.log.frontier()
+    }
+
+    pub(super) fn heads(&self) -> Vec<RecordId> {
+        self.records.as_ref().map(Records::heads).unwrap_or_default()
+    }
+
+    pub(super) fn rejected(&self) -> u64 {
+        self.rejected
+    }
+
+    pub(super) fn status(&self) -> Option<RoomStatus> {
+        let Body::Genesis(genesis) = self.records.as_ref()?.genesis().body() else { return None };
+        // A room one is still being let into is nobody's room yet.
+        (self.member && self.join.as_ref().is_none_or(|join| join.done)).then(|| RoomStatus {
+            id: self.id,
+            name: genesis.name.clone(),
+            servers: self.servers.clone(),
+            members: self.membership.len(),
+            links: self.up.len(),
+        })
+    }
+
+    pub(super) fn members(&self, own: &DeviceId, now: Now) -> Vec<MemberStatus> {
+        let present = self.present(own, now.monotonic);
+        let status = |(device, member): (&DeviceId, &membership::Member)| MemberStatus {
+            device: *device,
+            user: member.device.user.clone(),
+            name: member.device.name.clone(),
+            own: device == own,
+            online: device == own || present.contains(device),
+            linked: self.up.contains_key(device),
+            invited_by: member.invited_by,
+        };
+        self.membership.members().map(status).collect()
+    }
+
+    /// Adds a record that was checked, tells the neighbours, and acts on what it changes.
+    pub(super) fn add_record(&mut self, record: Record, from: Option<DeviceId>, ctx: &mut Ctx<'_>) -> bool {
+        let Some(records) = &mut self.records else { return false };
+        let item = *record.id().as_bytes();
+        let membership::Inserted::New(added) = records.insert(record) else {
+            self.gossip.arrived(&item);
+            return false;
+        };
+        for record in &added {
+            ctx.emit(store::persist_record(&self.id, self.records_stored, record));
+            self.records_stored += 1;
+        }
+        let before = std::mem::replace(&mut self.membership, Membership::of(records));
+        for record in added {
+            let id = *record.id().as_bytes();
+            let item = Item::Record(record.wire().to_vec().into());
+            self.spread(id, &record.author(), item, from, None, ctx);
+        }
+        let new: Vec<DeviceId> = self
+            .membership
+            .members()
+            .map(|(device, _)| *device)
+            .filter(|d| before.member(d).is_none())
+            .collect();
+        if !new.is_empty() {
+            let membership = &self.membership;
+            let frames = self.log.membership_changed(|device| membership.was_admitted(device));
+            self.accepted(frames, from, ctx);
+        }
+        for device in new {
+            ctx.event(Event::Member { room: self.id, device });
+            if device == ctx.author.device() && !self.member {
+                self.become_member(ctx);
+                self.refresh_list(ctx);
+            }
+        }
+        self.check_joined(ctx);
+        true
+    }
+
+    /// Adds a frame that was checked; says whether it was new.
+    pub(super) fn add_frame(&mut self, frame: Frame, from: Option<DeviceId>, ctx: &mut Ctx<'_>) -> bool {
+        let chain = frame.chain();
+        let item = *frame.id().as_bytes();
+        match self.log.insert(frame, |device| self.membership.was_admitted(device)) {
+            Inserted::New(frames) => {
+                self.accepted(frames, from, ctx);
+                true
+            }
+            Inserted::Known => {
+                self.gossip.arrived(&item);
+                false
+            }
+            Inserted::Waiting => true,
+            Inserted::Refused(why) => {
+                self.gossip.arrived(&item);
+                let (room, device) = (self.id, chain.author);
+                ctx.event(Event::Cut { room, device, why: why.to_string() });
+                true
+            }
+        }
+    }
+
+    fn accepted(&mut self, frames: Vec<Frame>, from: Option<DeviceId>, ctx: &mut Ctx<'_>) {
+        let first = self.log.len() - frames.len();
+        for (n, frame) in frames.into_iter().enumerate() {
+            let chain = frame.chain();
+            ctx.emit(store::persist_frame(&self.id, first + n, &frame));
+            ctx.emit(Output::Apply { room: self.id, chain, update: frame.update().clone() });
+            if chain.author == ctx.author.device() && chain.incarnation == self.incarnation && self.member {
+                // Our own chain comes back to us from before a lost disk: what follows is another incarnation.
+                self.incarnation = self.log.fresh_incarnation(&chain.author);
+                self.persist_meta(ctx);
+                let client = self.client(&chain.author);
+                ctx.emit(Output::SetClient { room: self.id, client });
+            }
+            self.spread_frame(&frame, from, ctx);
+        }
+    }
+
+    fn spread_frame(&mut self, frame: &Frame, from: Option<DeviceId>, ctx: &mut Ctx<'_>) {
+        let item = Item::Frame(frame.wire().to_vec().into());
+        let place = Some((frame.chain(), frame.seq()));
+        self.spread(*frame.id().as_bytes(), &frame.chain().author, item, from, place, ctx);
+    }
+
+    pub(super) fn local_changed(&mut self, ctx: &mut Ctx<'_>) {
+        let now = ctx.now.monotonic;
+        if self.collect_at.is_none() {
+            let due = self.last_local.map_or(now, |last| last + GATHER);
+            self.collect_at = Some(due.max(now));
+        }
+        self.collect_due(ctx);
+    }
+
+    fn collect_due(&mut self, ctx: &mut Ctx<'_>) {
+        if self.collect_at.is_some_and(|at| at <= ctx.now.monotonic) {
+            self.collect_at = None;
+            self.last_local = Some(ctx.now.monotonic);
+            ctx.emit(Output::Collect { room: self.id });
+        }
+    }
+
+    pub(super) fn local_update(&mut self, update: &[u8], ctx: &mut Ctx<'_>) -> Result<(), super::VerbError> {
+        if !self.member {
+            return Err(super::VerbError::NotAMember);
+        }
+        let key = &ctx.author.keys().sign;
+        let frame = self
+            .log
+            .compose(key, self.incarnation, update)
+            .map_err(|why| super::VerbError::Change(why.to_string()))?;
+        ctx.emit(store::persist_frame(&self.id, self.log.len() - 1, &frame));
+        self.spread_frame(&frame, None, ctx);
+        Ok(())
+    }
+
+    /// Tells the application, once, that joining is done: in, and all that was there is here.
+    pub(super) fn check_joined(&mut self, ctx: &mut Ctx<'_>) {
+        let synced = self.peers.values().any(|peer| peer.synced);
+        if let Some(join) = &mut self.join
+            && !join.done
+            && self.member
+            && synced
+        {
+            join.done = true;
+            ctx.event(Event::Ready { room: self.id });
+        }
+    }
+
+    /// Carries the outputs of the links to where they belong, until there are none.
+    pub(super) fn settle(&mut self, ctx: &mut Ctx<'_>) {
+        loop {
+            let mut outputs: Vec<(LinkId, LinkOutput)> = Vec::new();
+            for (id, slot) in &mut self.slots {
+                while let Some(output) = slot.link.poll_output() {
+                    outputs.push((*id, output));
+                }
+            }
+            if outputs.is_empty() {
+                break;
+            }
+            for (id, output) in outputs {
+                self.link_output(id, output, ctx);
+            }
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Duration> {
+        let join = self.join.as_ref().filter(|join| !join.done);
+        let join = join.into_iter().flat_map(|join| [Some(join.deadline), join.next]).flatten();
+        self.slots
+            .values()
+            .filter_map(|slot| slot.link.poll_timeout())
+            .chain(self.call_times())
+            .chain(self.gossip.poll_timeout())
+            .chain(self.pulling.as_ref().map(|pulling| pulling.deadline))
+            .chain(self.list_due)
+            .chain(self.collect_at)
+            .chain(join)
+            .min()
+    }
+
+    pub(super) fn handle_timeout(&mut self, ctx: &mut Ctx<'_>) {
+        for slot in self.slots.values_mut() {
+            slot.link.handle_timeout(ctx.now);
+        }
+        self.settle(ctx);
+        self.prove_more(ctx);
+        self.call_due(ctx);
+        self.sync_timeout(ctx);
+        self.collect_due(ctx);
+    }
+
+    /// The genesis is known: a newcomer's records begin.
+    pub(super) fn begin_records(&mut self, membership: Membership, records: Records) {
+        self.membership = membership;
+        self.records_stored = records.len();
+        self.records = Some(records);
+    }
+
+    pub(super) fn network_changed(&mut self, ctx: &mut Ctx<'_>) {
+        for peer in self.peers.values_mut() {
+            peer.reset(ctx.now.monotonic);
+        }
+        for slot in self.slots.values_mut() {
+            slot.link.probe(ctx.now);
+        }
+    }
+
+    /// Who is admitted by attempts under way, for the places they hold.
+    pub(super) fn admitting(&self) -> impl Iterator<Item = &Admitted> {
+        self.slots.values().filter_map(|slot| slot.admitted.as_ref())
+    }
+}

@@ -1,0 +1,361 @@
+//! The servers this node is signed in to: dialling, the challenge, the session (PROTOCOL §5).
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use super::io::{JoinFailure, Output, ServerStatus};
+use super::store;
+use crate::crypto::Rng;
+use crate::crypto::keys::SignKey;
+use crate::id::{ServerKey, SessionId, Topic};
+use crate::origin::Origin;
+use crate::signal::{
+    Bytes, Challenge, ClientMessage, Hello, IceServer, Present, Refusal, ServerMessage, VERSIONS,
+};
+use crate::time::Now;
+
+/// From dialling to being signed in.
+const SIGN_IN: Duration = Duration::from_secs(10);
+
+/// A server pings every 30 s at the latest; one that is silent for longer is gone.
+const SILENCE: Duration = Duration::from_secs(75);
+
+/// Delays between attempts: 0.5 s, ×1.5, at most 60 s, each jittered down to its half.
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+const LAST_RETRY: Duration = Duration::from_secs(60);
+
+/// What happened at a server, for the rooms.
+#[derive(Debug)]
+pub(super) enum ServerEvent {
+    Ready,
+    Down,
+    Entered { topic: Topic, peers: Vec<Present> },
+    Arrived { topic: Topic, peer: Present },
+    Left { topic: Topic, session: SessionId },
+    Signal { topic: Topic, from: SessionId, body: Vec<u8> },
+}
+
+enum State {
+    /// Waiting for the moment to dial.
+    Resting(Duration),
+    Dialling(Duration),
+    ExpectChallenge(Duration),
+    ExpectWelcome(Duration, SignKey),
+    Ready {
+        session: SessionId,
+        ice_servers: Vec<IceServer>,
+        heard: Duration,
+    },
+}
+
+struct Server {
+    state: State,
+    attempts: u32,
+    key: Option<ServerKey>,
+    trouble: Option<JoinFailure>,
+}
+
+/// All servers of this node's rooms.
+#[derive(Default)]
+pub(super) struct Servers {
+    by_origin: BTreeMap<Origin, Server>,
+    /// Keys of servers met before, also of those not in use now.
+    pins: BTreeMap<Origin, ServerKey>,
+    /// Those whose key is on disk.
+    stored: BTreeSet<Origin>,
+    events: VecDeque<(Origin, ServerEvent)>,
+}
+
+impl Servers {
+    /// A key stored earlier.
+    pub(super) fn pin(&mut self, origin: Origin, key: ServerKey) {
+        self.stored.insert(origin.clone());
+        self.pins.insert(origin, key);
+    }
+
+    /// A ticket names this key; what was seen before counts more.
+    pub(super) fn expect_key(&mut self, origin: &Origin, key: Option<ServerKey>) {
+        if let Some(key) = key {
+            self.pins.entry(origin.clone()).or_insert(key);
+        }
+    }
+
+    pub(super) fn key(&self, origin: &Origin) -> Option<ServerKey> {
+        self.pins.get(origin).copied()
+    }
+
+    /// Begins to use a server; says whether it is signed in already.
+    pub(super) fn want(&mut self, origin: &Origin, out: &mut VecDeque<Output>, now: Now) -> bool {
+        let server = self.by_origin.entry(origin.clone()).or_insert_with(|| {
+            out.push_back(Output::Dial { origin: origin.clone() });
+            Server {
+                state: State::Dialling(now.monotonic + SIGN_IN),
+                attempts: 0,
+                key: self.pins.get(origin).copied(),
+                trouble: None,
+            }
+        });
+        matches!(server.state, State::Ready { .. })
+    }
+
+    pub(super) fn keep_only(&mut self, used: &BTreeSet<Origin>, out: &mut VecDeque<Output>) {
+        self.by_origin.retain(|origin, _| {
+            let keep = used.contains(origin);
+            if !keep {
+                out.push_back(Output::HangUp { origin: origin.clone() });
+            }
+            keep
+        });
+    }
+
+    pub(super) fn session(&self, origin: &Origin) -> Option<SessionId> {
+        match self.by_origin.get(origin)?.state {
+            State::Ready { session, .. } => Some(session),
+            _ => None,
+        }
+    }
+
+    /// STUN and TURN servers of all servers.
+    pub(super) fn ice_servers(&self) -> Vec<IceServer> {
+        let ready = self.by_origin.values().filter_map(|server| match &server.state {
+            State::Ready { ice_servers, .. } => Some(ice_servers),
+            _ => None,
+        });
+        ready.flatten().cloned().collect()
+    }
+
+    /// What went wrong at these servers, if none of them is signed in.
+    pub(super) fn trouble(&self, origins: &[Origin]) -> Option<JoinFailure> {
+        let servers: Vec<&Server> = origins.iter().filter_map(|origin| self.by_origin.get(origin)).collect();
+        if servers.iter().any(|server| matches!(server.state, State::Ready { .. })) {
+            return None;
+        }
+        let unreachable = || JoinFailure::ServerUnreachable("no answer".into());
+        Some(servers.iter().find_map(|server| server.trouble.clone()).unwrap_or_else(unreachable))
+    }
+
+    /// Sends to a server that is signed in; says whether it is.
+    pub(super) fn send(&self, origin: &Origin, message: &ClientMessage, out: &mut VecDeque<Output>) -> bool {
+        let ready = self.session(origin).is_some();
+        if ready {
+            out.push_back(Output::SendServer { origin: origin.clone(), text: message.encode() });
+        }
+        ready
+    }
+
+    pub(super) fn handle_opened(&mut self, origin: &Origin, now: Now) {
+        if let Some(server) = self.by_origin.get_mut(origin)
+            && matches!(server.state, State::Dialling(_))
+        {
+            server.state = State::ExpectChallenge(now.monotonic + SIGN_IN);
+        }
+    }
+
+    pub(super) fn handle_ping(&mut self, origin: &Origin, now: Now) {
+        if let Some(server) = self.by_origin.get_mut(origin)
+            && let State::Ready { heard, .. } = &mut server.state
+        {
+            *heard = now.monotonic;
+        }
+    }
+
+    pub(super) fn handle_text(
+        &mut self,
+        origin: &Origin,
+        text: &str,
+        rng: &mut Rng,
+        out: &mut VecDeque<Output>,
+        now: Now,
+    ) {
+        self.handle_ping(origin, now);
+        let Some(server) = self.by_origin.get_mut(origin) else { return };
+        let message = match ServerMessage::decode(text) {
+            Ok(message) => message,
+            Err(error) => {
+                let trouble = JoinFailure::WrongServer(format!("{origin} is not a Symbolon server: {error}"));
+                return self.fail(origin, trouble, rng, out, now);
+            }
+        };
+        let event = match (message, &mut server.state) {
+            (ServerMessage::Challenge(challenge), State::ExpectChallenge(deadline)) => {
+                let deadline = *deadline;
+                if let Err(trouble) = check_challenge(&challenge, origin, server.key) {
+                    return self.fail(origin, trouble, rng, out, now);
+                }
+                server.key = Some(challenge.server_key);
+                if self.stored.insert(origin.clone()) {
+                    self.pins.insert(origin.clone(), challenge.server_key);
+                    out.push_back(store::persist_pin(origin, &challenge.server_key));
+                }
+                let key = SignKey::generate(rng);
+                let hello = Hello::sign(&key, &challenge, VERSIONS[0], origin.clone(), now.unix_ms);
+                let text = ClientMessage::Hello(hello).encode();
+                out.push_back(Output::SendServer { origin: origin.clone(), text });
+                server.state = State::ExpectWelcome(deadline, key);
+                return;
+            }
+            (ServerMessage::Welcome { ice_servers, .. }, State::ExpectWelcome(_, key)) => {
+                let session = key.session();
+                server.state = State::Ready { session, ice_servers, heard: now.monotonic };
+                server.attempts = 0;
+                server.trouble = None;
+                ServerEvent::Ready
+            }
+            (ServerMessage::Error(refusal), _) => {
+                return self.fail(origin, JoinFailure::Refused(refusal), rng, out, now);
+            }
+            (ServerMessage::Entered { topic, peers }, State::Ready { .. }) => {
+                ServerEvent::Entered { topic, peers }
+            }
+            (ServerMessage::Arrived { topic, session, announcement }, State::Ready { .. }) => {
+                ServerEvent::Arrived { topic, peer: Present { session, announcement } }
+            }
+            (ServerMessage::Left { topic, session }, State::Ready { .. }) => {
+                ServerEvent::Left { topic, session }
+            }
+            (ServerMessage::Signal { topic, from, body: Bytes(body) }, State::Ready { .. }) => {
+                ServerEvent::Signal { topic, from, body }
+            }
+            // A server that speaks out of turn harms nobody by it.
+            _ => return,
+        };
+        self.events.push_back((origin.clone(), event));
+    }
+
+    pub(super) fn handle_closed(
+        &mut self,
+        origin: &Origin,
+        reason: &str,
+        rng: &mut Rng,
+        out: &mut VecDeque<Output>,
+        now: Now,
+    ) {
+        if let Some(server) = self.by_origin.get(origin)
+            && !matches!(server.state, State::Resting(_))
+        {
+            let trouble = JoinFailure::ServerUnreachable(format!("{origin}: {reason}"));
+            self.fail(origin, trouble, rng, out, now);
+        }
+    }
+
+    fn fail(
+        &mut self,
+        origin: &Origin,
+        trouble: JoinFailure,
+        rng: &mut Rng,
+        out: &mut VecDeque<Output>,
+        now: Now,
+    ) {
+        let Some(server) = self.by_origin.get_mut(origin) else { return };
+        if matches!(server.state, State::Ready { .. }) {
+            self.events.push_back((origin.clone(), ServerEvent::Down));
+        }
+        server.trouble = Some(trouble);
+        let delay = back_off(FIRST_RETRY, LAST_RETRY, server.attempts, rng);
+        server.attempts = server.attempts.saturating_add(1);
+        server.state = State::Resting(now.monotonic + delay);
+        out.push_back(Output::HangUp { origin: origin.clone() });
+    }
+
+    pub(super) fn network_changed(&mut self, out: &mut VecDeque<Output>, now: Now) {
+        for (origin, server) in &mut self.by_origin {
+            server.attempts = 0;
+            if let State::Resting(_) = server.state {
+                server.state = State::Dialling(now.monotonic + SIGN_IN);
+                out.push_back(Output::Dial { origin: origin.clone() });
+            }
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Duration> {
+        let at = |server: &Server| match &server.state {
+            State::Resting(at)
+            | State::Dialling(at)
+            | State::ExpectChallenge(at)
+            | State::ExpectWelcome(at, _) => *at,
+            State::Ready { heard, .. } => *heard + SILENCE,
+        };
+        self.by_origin.values().map(at).min()
+    }
+
+    pub(super) fn handle_timeout(&mut self, rng: &mut Rng, out: &mut VecDeque<Output>, now: Now) {
+        let mut silent = Vec::new();
+        for (origin, server) in &mut self.by_origin {
+            match &server.state {
+                State::Resting(at) if *at <= now.monotonic => {
+                    server.state = State::Dialling(now.monotonic + SIGN_IN);
+                    out.push_back(Output::Dial { origin: origin.clone() });
+                }
+                State::Dialling(at) | State::ExpectChallenge(at) | State::ExpectWelcome(at, _)
+                    if *at <= now.monotonic =>
+                {
+                    silent.push(origin.clone());
+                }
+                State::Ready { heard, .. } if *heard + SILENCE <= now.monotonic => {
+                    silent.push(origin.clone())
+                }
+                _ => {}
+            }
+        }
+        for origin in silent {
+            let trouble = JoinFailure::ServerUnreachable(format!("{origin} does not answer"));
+            self.fail(&origin, trouble, rng, out, now);
+        }
+    }
+
+    pub(super) fn take_events(&mut self) -> Vec<(Origin, ServerEvent)> {
+        self.events.drain(..).collect()
+    }
+
+    pub(super) fn status(&self) -> Vec<ServerStatus> {
+        let status = |(origin, server): (&Origin, &Server)| ServerStatus {
+            origin: origin.clone(),
+            key: server.key,
+            session: self.session(origin),
+            trouble: server.trouble.as_ref().map(ToString::to_string),
+        };
+        self.by_origin.iter().map(status).collect()
+    }
+}
+
+/// RV3: the server must be reachable where we dialled it, and be the one it was last time.
+fn check_challenge(
+    challenge: &Challenge,
+    origin: &Origin,
+    pinned: Option<ServerKey>,
+) -> Result<(), JoinFailure> {
+    if challenge.verify().is_err() {
+        return Err(JoinFailure::WrongServer(format!(
+            "{origin} signed its challenge with a key it does not have"
+        )));
+    }
+    if !challenge.origins.contains(origin) {
+        let own: Vec<String> = challenge.origins.iter().map(ToString::to_string).collect();
+        return Err(JoinFailure::WrongServer(format!(
+            "the server at {origin} says it is {}; if that address is right, its operator adds it with --origin",
+            own.join(", ")
+        )));
+    }
+    if pinned.is_some_and(|key| key != challenge.server_key) {
+        return Err(JoinFailure::WrongServer(format!(
+            "the server at {origin} has another key than before: it is another server, or somebody is in between"
+        )));
+    }
+    if !challenge.versions.iter().any(|version| VERSIONS.contains(version)) {
+        return Err(JoinFailure::Refused(Refusal {
+            code: crate::signal::RefusalCode::UnsupportedVersion,
+            message: format!(
+                "the server speaks versions {:?}, this program {VERSIONS:?}",
+                challenge.versions
+            ),
+        }));
+    }
+    Ok(())
+}
+
+/// `first`·1.5^`attempts`, at most `last`, jittered down to its half.
+pub(super) fn back_off(first: Duration, last: Duration, attempts: u32, rng: &mut Rng) -> Duration {
+    let full = first.as_millis() as f64 * 1.5f64.powi(attempts.min(40) as i32);
+    let full = (full as u64).min(last.as_millis() as u64);
+    Duration::from_millis(full / 2 + rng.below(full / 2 + 1))
+}

@@ -1,0 +1,338 @@
+//! What members tell each other over their links: gossip, and the exchange of frontiers (PROTOCOL §8.2, §8.3).
+
+use std::time::Duration;
+
+use super::Ctx;
+use super::io::Event;
+use super::room::Room;
+use crate::DecodeError;
+use crate::crypto::keys::sha256;
+use crate::frames::{ChainId, Frame};
+use crate::gossip::{ItemId, Send};
+use crate::id::{DeviceId, FrameId, RecordId};
+use crate::membership::Records;
+use crate::mesh::{BATCH_BYTES, Item, Knowledge, Message};
+use crate::record::Record;
+use crate::topology::LinkList;
+
+/// A neighbour that does not answer a pull in this time is passed over.
+const PULL: Duration = Duration::from_secs(10);
+
+/// The one pull that is under way.
+#[derive(Debug)]
+pub(super) struct Pulling {
+    from: DeviceId,
+    pub(super) deadline: Duration,
+}
+
+impl Room {
+    /// The first words on a new link: what we know, and the lists of links that still count.
+    pub(super) fn greet(&mut self, device: DeviceId, ctx: &mut Ctx<'_>) {
+        self.send_to(&device, &Message::Know(self.knowledge()), ctx);
+        let lists: Vec<Item> = self
+            .peers
+            .iter()
+            .filter(|(other, peer)| **other != device && peer.list.is_some())
+            .filter_map(|(_, peer)| peer.list.as_ref())
+            .map(|(list, _)| Item::Links(list.wire.clone().into()))
+            .collect();
+        if !lists.is_empty() {
+            self.send_to(&device, &Message::Push(lists), ctx);
+        }
+    }
+
+    fn knowledge(&self) -> Knowledge {
+        Knowledge::new(self.heads(), &self.log.frontier())
+    }
+
+    /// Sends to a neighbour; passes over one that is not linked.
+    pub(super) fn send_to(&mut self, device: &DeviceId, message: &Message, ctx: &mut Ctx<'_>) {
+        if let Some(slot) = self.up.get(device).and_then(|id| self.slots.get_mut(id)) {
+            slot.link.send(message.encode(), message.urgent(), ctx.now);
+        }
+    }
+
+    /// A neighbour said something. An error means that it broke the protocol.
+    pub(super) fn message(
+        &mut self,
+        from: DeviceId,
+        bytes: &[u8],
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), DecodeError> {
+        match Message::decode(bytes)? {
+            Message::Know(knowledge) => {
+                let peer = self.peers.entry(from).or_default();
+                peer.knowledge = knowledge.frontier();
+                peer.heads = knowledge.heads;
+                self.pull(ctx);
+            }
+            Message::Pull(knowledge) => {
+                let batch = self.batch(&knowledge);
+                if let Some(peer) = self.peers.get_mut(&from) {
+                    peer.knowledge = knowledge.frontier();
+                }
+                self.send_to(&from, &batch, ctx);
+            }
+            Message::Batch { items, more } => {
+                let mut any = false;
+                for item in &items {
+                    any |= self.item(from, item, ctx)?;
+                }
+                if self.pulling.as_ref().is_some_and(|pulling| pulling.from == from) {
+                    self.pulling = None;
+                    if more && any {
+                        self.pull_from(from, ctx);
+                    } else {
+                        // What it did not give it does not have, whatever it claimed.
+                        if let Some(peer) = self.peers.get_mut(&from) {
+                            peer.synced = true;
+                        }
+                        ctx.event(Event::Synced { room: self.id, device: from });
+                        self.pull(ctx);
+                    }
+                }
+                self.check_joined(ctx);
+            }
+            Message::Push(items) => {
+                let mut any = false;
+                for item in &items {
+                    any |= self.item(from, item, ctx)?;
+                }
+                if !any && self.gossip.duplicate(&from) {
+                    self.send_to(&from, &Message::Prune, ctx);
+                }
+            }
+            Message::Have(ids) => {
+                for id in ids {
+                    let Ok(id) = ItemId::try_from(&id[..]) else { continue };
+                    if !self.has(&id) {
+                        self.gossip.handle_have(from, id, ctx.now.monotonic);
+                    }
+                }
+            }
+            Message::Graft(ids) => {
+                self.gossip.handle_graft(&from);
+                let items: Vec<Item> =
+                    ids.iter().filter_map(|id| self.find(&ItemId::try_from(&id[..]).ok()?)).collect();
+                self.push_items(from, items, ctx);
+            }
+            Message::Prune => self.gossip.handle_prune(&from),
+            Message::Relay(relay) => self.relay(from, relay, ctx),
+        }
+        Ok(())
+    }
+
+    /// Grafted items, in messages of bounded size.
+    fn push_items(&mut self, to: DeviceId, items: Vec<Item>, ctx: &mut Ctx<'_>) {
+        let mut group = Vec::new();
+        let mut bytes = 0;
+        for item in items {
+            bytes += item.bytes().len();
+            group.push(item);
+            if bytes >= BATCH_BYTES {
+                self.send_to(&to, &Message::Push(std::mem::take(&mut group)), ctx);
+                bytes = 0;
+            }
+        }
+        if !group.is_empty() {
+            self.send_to(&to, &Message::Push(group), ctx);
+        }
+    }
+
+    /// Takes one item; says whether it was new. An error means that the neighbour passed on what does not verify.
+    fn item(&mut self, from: DeviceId, item: &Item, ctx: &mut Ctx<'_>) -> Result<bool, DecodeError> {
+        match item {
+            Item::Record(wire) => {
+                let record = Record::decode(wire).map_err(|error| DecodeError::new(error.to_string()))?;
+                Ok(self.add_record(record, Some(from), ctx))
+            }
+            Item::Frame(wire) => {
+                let frame = Frame::decode(wire).map_err(|error| DecodeError::new(error.to_string()))?;
+                if let Some(peer) = self.peers.get_mut(&from) {
+                    peer.knowledge.add(frame.chain(), frame.seq());
+                }
+                Ok(self.add_frame(frame, Some(from), ctx))
+            }
+            Item::Links(wire) => {
+                let Some(list) = LinkList::decode(self.id, wire) else {
+                    return Err(DecodeError::new("a list of links that does not verify"));
+                };
+                Ok(self.add_list(list, from, ctx))
+            }
+        }
+    }
+
+    fn add_list(&mut self, list: LinkList, from: DeviceId, ctx: &mut Ctx<'_>) -> bool {
+        self.gossip.arrived(&sha256(&list.wire));
+        let (own, device) = (ctx.author.device(), list.device);
+        if device == own || self.membership.member(&device).is_none() {
+            // Nobody's list, or one of ours that came around.
+            return true;
+        }
+        let now = ctx.now.monotonic;
+        let peer = self.peers.entry(device).or_default();
+        if peer.list.as_ref().is_some_and(|(known, _)| known.version >= list.version) {
+            return false;
+        }
+        peer.list = Some((list.clone(), now));
+        self.spread_list(&list, Some(from), ctx);
+        ctx.event(Event::Presence { room: self.id });
+        self.call_due(ctx);
+        true
+    }
+
+    pub(super) fn spread_list(&mut self, list: &LinkList, from: Option<DeviceId>, ctx: &mut Ctx<'_>) {
+        let item = Item::Links(list.wire.clone().into());
+        self.spread(sha256(&list.wire), &list.device, item, from, None, ctx);
+    }
+
+    /// Gives a new item to the neighbours that the tree says.
+    pub(super) fn spread(
+        &mut self,
+        id: ItemId,
+        author: &DeviceId,
+        item: Item,
+        from: Option<DeviceId>,
+        place: Option<(ChainId, u32)>,
+        ctx: &mut Ctx<'_>,
+    ) {
+        let peers = &self.peers;
+        let linked = |device: &DeviceId| {
+            device == author
+                || peers
+                    .get(device)
+                    .and_then(|peer| peer.list.as_ref())
+                    .is_some_and(|(list, _)| list.links.contains(author))
+        };
+        let has = |device: &DeviceId| {
+            place.is_some_and(|(chain, seq)| {
+                peers.get(device).is_some_and(|peer| peer.knowledge.count(&chain) > seq)
+            })
+        };
+        let spread = self.gossip.spread(id, from, linked, has, ctx.now.monotonic);
+        let message = Message::Push(vec![item]);
+        for device in spread.push {
+            if let (Some((chain, seq)), Some(peer)) = (place, self.peers.get_mut(&device)) {
+                peer.knowledge.add(chain, seq);
+            }
+            self.send_to(&device, &message, ctx);
+        }
+    }
+
+    fn has(&self, id: &ItemId) -> bool {
+        self.log.get(&FrameId::from_bytes(*id)).is_some()
+            || self.records.as_ref().is_some_and(|records| records.get(&RecordId::from_bytes(*id)).is_some())
+            || self.peers.values().any(|peer| peer.list.as_ref().is_some_and(|(l, _)| sha256(&l.wire) == *id))
+    }
+
+    fn find(&self, id: &ItemId) -> Option<Item> {
+        if let Some(frame) = self.log.get(&FrameId::from_bytes(*id)) {
+            return Some(Item::Frame(frame.wire().to_vec().into()));
+        }
+        if let Some(record) = self.records.as_ref()?.get(&RecordId::from_bytes(*id)) {
+            return Some(Item::Record(record.wire().to_vec().into()));
+        }
+        let lists = self.peers.values().filter_map(|peer| peer.list.as_ref());
+        lists
+            .map(|(list, _)| list)
+            .find(|list| sha256(&list.wire) == *id)
+            .map(|list| Item::Links(list.wire.clone().into()))
+    }
+
+    /// The part of what `known` lacks that fits one batch.
+    fn batch(&self, known: &Knowledge) -> Message {
+        let mut items = Vec::new();
+        let mut bytes = 0;
+        let records = self.records.as_ref().map(|records| records.missing(&known.heads)).unwrap_or_default();
+        for record in records {
+            if bytes >= BATCH_BYTES {
+                return Message::Batch { items, more: true };
+            }
+            bytes += record.wire().len();
+            items.push(Item::Record(record.wire().to_vec().into()));
+        }
+        let frontier = known.frontier();
+        for n in 0..self.log.len() {
+            let Some(frame) = self.log.nth(n) else { break };
+            if frame.seq() < frontier.count(&frame.chain()) {
+                continue;
+            }
+            if bytes + frame.wire().len() > BATCH_BYTES && !items.is_empty() {
+                return Message::Batch { items, more: true };
+            }
+            bytes += frame.wire().len();
+            items.push(Item::Frame(frame.wire().to_vec().into()));
+        }
+        Message::Batch { items, more: false }
+    }
+
+    /// Whether a neighbour knows something that is not here.
+    fn lacks(&self, device: &DeviceId) -> bool {
+        let Some(peer) = self.peers.get(device) else { return false };
+        let unknown =
+            |id: &RecordId| self.records.as_ref().and_then(|records: &Records| records.get(id)).is_none();
+        !peer.synced
+            && (peer.heads.iter().any(unknown)
+                || peer.knowledge.0.iter().any(|(chain, count)| self.log.count(chain) < *count))
+    }
+
+    /// Pulls what is missing, from one neighbour at a time.
+    fn pull(&mut self, ctx: &mut Ctx<'_>) {
+        if self.pulling.is_some() {
+            return;
+        }
+        let from = self.up.keys().find(|device| self.lacks(device)).copied();
+        if let Some(from) = from {
+            return self.pull_from(from, ctx);
+        }
+        // A neighbour that has said what it knows, all of which is here.
+        let heard: Vec<DeviceId> = self
+            .up
+            .keys()
+            .filter(|device| self.peers.get(device).is_some_and(|p| !p.synced && !p.heads.is_empty()))
+            .copied()
+            .collect();
+        for device in heard {
+            if let Some(peer) = self.peers.get_mut(&device) {
+                peer.synced = true;
+            }
+            ctx.event(Event::Synced { room: self.id, device });
+        }
+        self.check_joined(ctx);
+    }
+
+    fn pull_from(&mut self, from: DeviceId, ctx: &mut Ctx<'_>) {
+        self.pulling = Some(Pulling { from, deadline: ctx.now.monotonic + PULL });
+        self.send_to(&from, &Message::Pull(self.knowledge()), ctx);
+    }
+
+    /// A link is gone: what was to be pulled over it comes from another.
+    pub(super) fn neighbour_gone(&mut self, device: &DeviceId, ctx: &mut Ctx<'_>) {
+        if self.pulling.as_ref().is_some_and(|pulling| pulling.from == *device) {
+            self.pulling = None;
+            self.pull(ctx);
+        }
+    }
+
+    pub(super) fn sync_timeout(&mut self, ctx: &mut Ctx<'_>) {
+        if let Some(pulling) = self.pulling.take_if(|pulling| pulling.deadline <= ctx.now.monotonic) {
+            // Passed over until it speaks of new things.
+            if let Some(peer) = self.peers.get_mut(&pulling.from) {
+                peer.synced = true;
+            }
+            self.pull(ctx);
+        }
+        for send in self.gossip.handle_timeout(ctx.now.monotonic) {
+            match send {
+                Send::Have(device, ids) => {
+                    let ids = ids.into_iter().map(|id| id.to_vec().into()).collect();
+                    self.send_to(&device, &Message::Have(ids), ctx);
+                }
+                Send::Graft(device, ids) => {
+                    let ids = ids.into_iter().map(|id| id.to_vec().into()).collect();
+                    self.send_to(&device, &Message::Graft(ids), ctx);
+                }
+            }
+        }
+    }
+}
