@@ -1,1 +1,134 @@
-//! server
+//! The rendezvous server: brings the clients of a room together, relays their sealed signals, and need not be trusted.
+//!
+//! Every rule is in [`symbolon_core::rendezvous`]; here are sockets, timers and the maps in which the rules' machines
+//! live. Left out: TLS, TURN, sign-in policies, and several servers acting as one.
+//!
+//! ```text
+//!   accept ─ Door (bans, seats) ─ HTTP/1 ─┬─ /         where the page will be
+//!                                         ├─ /healthz
+//!                                         └─ /ws ─ one task per client:
+//!
+//!      Socket ── text, pong ──▶ Connection ── enter, leave, relay ──▶ Registry: rooms, sessions
+//!        ▲                          │ send, ping                          │ notices
+//!        └───────── Outbox ◀────────┴────────────────────────────────────┘  (also into others' outboxes)
+//! ```
+//!
+//! A client's task owns its `Connection`; nobody else touches it. Rooms live in a sharded map: arrivals and departures
+//! hold their room's shard while they are put into the outboxes, so all members hear of them in one order; a signal
+//! holds it shared. Locks are taken in the order room, session, outbox, and none is held across an await.
+//!
+//! # Layout
+//! - [`config`]: what an operator may choose.
+//! - [`key`]: the server's key and its file.
+//! - `door`: who may connect: bans, and seats in total and per address.
+//! - `listen`: the accept loop and HTTP.
+//! - `socket`: WebSockets; the only file that knows the library for them.
+//! - `client`: the loop that drives one client's machine.
+//! - `outbox`: what waits for a client.
+//! - `registry`: sessions and rooms.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+mod client;
+mod clock;
+pub mod config;
+mod door;
+pub mod key;
+mod listen;
+mod outbox;
+mod registry;
+mod socket;
+
+use std::future::Future;
+use std::net::SocketAddr;
+
+use symbolon_core::id::ServerKey;
+use symbolon_core::origin::Origin;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+pub use config::Config;
+pub use key::KeySource;
+
+/// Why a server does not start, or ends.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; is another server running there?")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The key cannot be had.
+    #[error(transparent)]
+    Key(#[from] key::KeyError),
+    /// The listener broke.
+    #[error("the listening socket broke: {0}")]
+    Socket(#[from] std::io::Error),
+}
+
+/// A running server. Dropping it stops it too; [`shutdown`](Self::shutdown) waits until it has stopped.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    key: ServerKey,
+    origins: Vec<Origin>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<(), ServerError>>,
+}
+
+impl Server {
+    /// Listens on the configuration's address and serves, on the current tokio runtime.
+    pub async fn bind(config: Config) -> Result<Self, ServerError> {
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .map_err(|source| ServerError::Listen { address: config.listen, source })?;
+        let prepared = listen::Listening::new(listener, config)?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        Ok(Self {
+            address: prepared.address(),
+            key: prepared.terms().key.server(),
+            origins: prepared.terms().origins.clone(),
+            stop,
+            task: tokio::spawn(prepared.serve(async {
+                // A dropped sender means a dropped `Server`: stop as well.
+                let _ = stopped.await;
+            })),
+        })
+    }
+
+    /// Where it listens, with the port the system chose if it was asked to.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The key that signs its challenges.
+    pub fn key(&self) -> ServerKey {
+        self.key
+    }
+
+    /// The addresses its challenges name.
+    pub fn origins(&self) -> &[Origin] {
+        &self.origins
+    }
+
+    /// Stops accepting, tells every client, and returns when all are gone, after 4 s at most.
+    pub async fn shutdown(self) -> Result<(), ServerError> {
+        let _ = self.stop.send(());
+        match self.task.await {
+            Ok(result) => result,
+            Err(panicked) => Err(ServerError::Socket(std::io::Error::other(panicked))),
+        }
+    }
+}
+
+/// Serves on `listener` until `shutdown` resolves, then stops politely, within 4 s.
+pub async fn run(
+    listener: TcpListener,
+    config: Config,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), ServerError> {
+    listen::Listening::new(listener, config)?.serve(shutdown).await
+}

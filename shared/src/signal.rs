@@ -11,8 +11,15 @@ use crate::origin::Origin;
 /// The protocol versions spoken here, newest last.
 pub const VERSIONS: &[u32] = &[1];
 
-/// The largest message either side accepts, in bytes of JSON: a 64 KiB Noise message in base64url, and its frame.
+/// The largest message a server accepts, in bytes of JSON: a 64 KiB Noise message in base64url, and its frame.
 pub const MAX_MESSAGE: usize = 96 * 1024;
+
+/// The largest message a client accepts, in bytes of JSON: the list of [`MAX_CLIENTS_PER_ROOM`] peers, each with the
+/// largest announcement, takes 107 KiB.
+pub const MAX_SERVER_MESSAGE: usize = 128 * 1024;
+
+/// The most clients a server may let into one room.
+pub const MAX_CLIENTS_PER_ROOM: usize = 256;
 
 /// The largest announcement, in bytes.
 pub const MAX_ANNOUNCEMENT: usize = 256;
@@ -26,8 +33,8 @@ pub const TIME_WINDOW_MS: u64 = 60_000;
 /// A text that is not a message of this protocol.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
-    /// Longer than [`MAX_MESSAGE`].
-    #[error("a message of {0} bytes is over the limit of {MAX_MESSAGE}")]
+    /// Longer than [`MAX_MESSAGE`], or, from a server, than [`MAX_SERVER_MESSAGE`].
+    #[error("a message of {0} bytes is over the limit")]
     TooLong(usize),
     /// Not JSON, or not a message.
     #[error("not a message of this protocol: {0}")]
@@ -261,6 +268,8 @@ pub enum RefusalCode {
     ClockSkew,
     /// The signature does not verify.
     BadSignature,
+    /// Another connection is signed in with this session's key.
+    SessionInUse,
     /// A sign-in token is needed, or this one is not good.
     TokenRequired,
     /// The server or the room is full.
@@ -277,7 +286,7 @@ pub enum RefusalCode {
 impl ClientMessage {
     /// Reads one message; never more than [`MAX_MESSAGE`] bytes.
     pub fn decode(text: &str) -> Result<Self, DecodeError> {
-        decode(text)
+        decode(text, MAX_MESSAGE)
     }
 
     /// The message as JSON.
@@ -287,9 +296,9 @@ impl ClientMessage {
 }
 
 impl ServerMessage {
-    /// Reads one message; never more than [`MAX_MESSAGE`] bytes, except for a long list of peers.
+    /// Reads one message; never more than [`MAX_SERVER_MESSAGE`] bytes.
     pub fn decode(text: &str) -> Result<Self, DecodeError> {
-        decode(text)
+        decode(text, MAX_SERVER_MESSAGE)
     }
 
     /// The message as JSON.
@@ -298,8 +307,8 @@ impl ServerMessage {
     }
 }
 
-fn decode<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, DecodeError> {
-    if text.len() > MAX_MESSAGE {
+fn decode<'a, T: Deserialize<'a>>(text: &'a str, limit: usize) -> Result<T, DecodeError> {
+    if text.len() > limit {
         return Err(DecodeError::TooLong(text.len()));
     }
     Ok(serde_json::from_str(text)?)

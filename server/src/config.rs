@@ -1,0 +1,117 @@
+//! What an operator may choose, and what holds if nothing is said.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use symbolon_core::crypto::keys::SignKey;
+use symbolon_core::origin::Origin;
+use symbolon_core::rendezvous::{Rate, Terms};
+use symbolon_core::signal::{IceServer, Limits, MAX_CLIENTS_PER_ROOM, MAX_MESSAGE};
+
+use crate::key::KeySource;
+
+/// A server's configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to listen; [`run`](crate::run) has a listener already and ignores it.
+    pub listen: SocketAddr,
+    /// The addresses clients dial. If none: the listening address, and `localhost` if that is a loopback address.
+    pub origins: Vec<Origin>,
+    /// The server's key.
+    pub key: KeySource,
+    /// STUN and TURN servers that clients are told to use.
+    pub ice_servers: Vec<IceServer>,
+    /// Sizes and counts told to clients; capped by what the protocol allows.
+    pub limits: Limits,
+    /// Messages from one client.
+    pub messages: Rate,
+    /// Bytes from one client.
+    pub bytes: Rate,
+    /// Connections in total, signed in or not.
+    pub connections: usize,
+    /// Connections from one IPv4 address or one IPv6 /64.
+    pub connections_per_address: usize,
+    /// What may wait for one client.
+    pub outbox: OutboxLimits,
+    /// From the connection to a valid hello.
+    pub hello_within: Duration,
+    /// Silence after which a client is pinged.
+    pub ping_every: Duration,
+    /// Silence after which a client is dead.
+    pub dead_after: Duration,
+    /// Time in no room after which a client is not needed.
+    pub idle_after: Duration,
+    /// Whether addresses of clients that break the protocol wait.
+    pub bans: bool,
+}
+
+/// What may wait for one client before it counts as one that does not read.
+#[derive(Debug, Clone, Copy)]
+pub struct OutboxLimits {
+    /// Bytes of JSON.
+    pub bytes: usize,
+    /// Messages.
+    pub messages: usize,
+}
+
+impl Default for OutboxLimits {
+    fn default() -> Self {
+        // A newcomer in a room of 256 may be sent an offer of 4 KiB by each, all at once.
+        Self { bytes: 1024 * 1024, messages: 4096 }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let terms = Terms::new(SignKey::from_secret(&[0; 32]), Vec::new());
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 7600).into(),
+            origins: Vec::new(),
+            key: KeySource::Ephemeral,
+            ice_servers: Vec::new(),
+            limits: terms.limits,
+            messages: terms.messages,
+            bytes: terms.bytes,
+            connections: 10_000,
+            // A school or an office behind one address.
+            connections_per_address: 256,
+            outbox: OutboxLimits::default(),
+            hello_within: terms.hello_within,
+            ping_every: terms.ping_every,
+            dead_after: terms.dead_after,
+            idle_after: terms.idle_after,
+            bans: true,
+        }
+    }
+}
+
+impl Config {
+    /// The terms for a server with this key that listens at `address`.
+    pub(crate) fn terms(&self, key: SignKey, address: SocketAddr) -> Terms {
+        let origins = if self.origins.is_empty() { own_origins(address) } else { self.origins.clone() };
+        Terms {
+            key,
+            origins,
+            ice_servers: self.ice_servers.clone(),
+            limits: Limits {
+                message: self.limits.message.min(MAX_MESSAGE),
+                rooms: self.limits.rooms,
+                clients_per_room: self.limits.clients_per_room.min(MAX_CLIENTS_PER_ROOM),
+            },
+            messages: self.messages,
+            bytes: self.bytes,
+            hello_within: self.hello_within,
+            ping_every: self.ping_every,
+            dead_after: self.dead_after,
+            idle_after: self.idle_after,
+        }
+    }
+}
+
+fn own_origins(address: SocketAddr) -> Vec<Origin> {
+    let mut texts = vec![format!("ws://{address}")];
+    if address.ip().is_loopback() {
+        texts.push(format!("ws://localhost:{}", address.port()));
+    }
+    texts.iter().filter_map(|text| text.parse().ok()).collect()
+}

@@ -1,0 +1,152 @@
+//! The accept loop, and HTTP up to the WebSocket.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::response::Response;
+use axum::routing::get;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use symbolon_core::origin;
+use symbolon_core::rendezvous::Terms;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+
+use crate::client::{self, Shared};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::door::{Door, Seat};
+use crate::registry::Registry;
+use crate::{ServerError, socket};
+
+/// From the connection, or from the last answer, to the end of the next request's head.
+const HEAD_WITHIN: Duration = Duration::from_secs(10);
+
+/// The largest request head; the least that hyper allows.
+const HEAD_BUFFER: usize = 8 * 1024;
+
+/// How long clients may take to go when the server stops.
+const DRAIN: Duration = Duration::from_secs(4);
+
+/// The pause after the system had no file descriptor for a connection.
+const BREATHER: Duration = Duration::from_millis(50);
+
+/// A server that is about to serve.
+pub(crate) struct Listening {
+    listener: TcpListener,
+    address: SocketAddr,
+    door: Arc<Door>,
+    shared: Arc<Shared>,
+}
+
+/// What a request handler knows.
+#[derive(Clone)]
+struct Visit {
+    seat: Arc<Seat>,
+    shared: Arc<Shared>,
+}
+
+impl Listening {
+    pub(crate) fn new(listener: TcpListener, config: Config) -> Result<Self, ServerError> {
+        let address = listener.local_addr()?;
+        let terms = Arc::new(config.terms(config.key.load()?, address));
+        let door = Door::new(config.connections, config.connections_per_address, config.bans);
+        let shared = Shared {
+            registry: Registry::new(terms.limits.clients_per_room),
+            terms,
+            clock: Clock::start(),
+            outbox: config.outbox,
+        };
+        Ok(Self { listener, address, door: Arc::new(door), shared: Arc::new(shared) })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn terms(&self) -> &Terms {
+        &self.shared.terms
+    }
+
+    pub(crate) async fn serve(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServerError> {
+        let (open, mut all_gone) = mpsc::channel::<()>(1);
+        let (stop, stopped) = watch::channel(());
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = &mut shutdown => break,
+            };
+            match accepted {
+                Ok((stream, address)) => self.admit(stream, address, &open, &stopped),
+                Err(error) => {
+                    // Out of descriptors, or a connection that died in the queue: neither ends the server.
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(BREATHER).await;
+                }
+            }
+        }
+        drop((self.listener, stop, open));
+        self.shared.registry.stop();
+        if tokio::time::timeout(DRAIN, all_gone.recv()).await.is_err() {
+            tracing::info!("some clients did not go in time");
+        }
+        Ok(())
+    }
+
+    fn admit(
+        &self,
+        stream: TcpStream,
+        address: SocketAddr,
+        open: &mpsc::Sender<()>,
+        stopped: &watch::Receiver<()>,
+    ) {
+        match self.door.enter(address.ip(), open, self.shared.clock.now()) {
+            Err(reason) => tracing::debug!(?reason, "a connection is turned away"),
+            Ok(seat) => {
+                // Without it a relayed signal may wait 40 ms for the acknowledgement of the one before.
+                let _ = stream.set_nodelay(true);
+                let visit = Visit { seat: Arc::new(seat), shared: Arc::clone(&self.shared) };
+                tokio::spawn(answer(stream, visit, stopped.clone()));
+            }
+        }
+    }
+}
+
+/// Answers HTTP requests until the connection ends or becomes a WebSocket.
+async fn answer(stream: TcpStream, visit: Visit, mut stopped: watch::Receiver<()>) {
+    let service = TowerToHyperService::new(router().with_state(visit));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN)
+        .max_buf_size(HEAD_BUFFER)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    tokio::select! {
+        _ = connection => {}
+        // The sender is dropped when the server stops.
+        _ = stopped.changed() => {}
+    }
+}
+
+fn router() -> Router<Visit> {
+    Router::new()
+        .route("/", get(page))
+        .route("/healthz", get(async || "ok"))
+        .route(origin::PATH, get(rendezvous))
+}
+
+/// Where the page will be.
+async fn page() -> String {
+    format!("A Symbolon rendezvous server. Clients connect to {}.\n", origin::PATH)
+}
+
+async fn rendezvous(State(visit): State<Visit>, request: WebSocketUpgrade) -> Response {
+    socket::accept(request, move |socket| client::serve(socket, visit.seat, visit.shared))
+}
