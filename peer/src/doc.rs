@@ -16,8 +16,8 @@ use yrs::types::Delta;
 use yrs::types::text::YChange;
 use yrs::updates::decoder::Decode;
 use yrs::{
-    Any, Observable, OffsetKind, Options, Out, ReadTxn, StateVector, Text, Transact,
-    TransactionMut, Update, WriteTxn,
+    Any, Observable, OffsetKind, Options, Out, ReadTxn, StateVector, Text, Transact, TransactionMut, Update,
+    WriteTxn,
 };
 
 use crate::edits::{self, Edit};
@@ -172,11 +172,7 @@ impl Doc {
             }
             let pending = txn.prune_pending().is_some();
             result?;
-            if pending {
-                Err(DocError::Pending)
-            } else {
-                Ok(())
-            }
+            if pending { Err(DocError::Pending) } else { Ok(()) }
         };
         let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         let changes = std::mem::take(&mut *changes);
@@ -239,11 +235,7 @@ impl Doc {
     /// Keeps a text as it is now, to open an editor with.
     #[must_use]
     pub fn snapshot(&self, name: &str) -> EditBase {
-        EditBase {
-            name: name.to_owned(),
-            text: self.text(name),
-            state: self.state(&StateVector::default()),
-        }
+        EditBase { name: name.to_owned(), text: self.text(name), state: self.state(&StateVector::default()) }
     }
 
     /// Makes the changes that turned `base` into `new`. Whatever others inserted since then stays,
@@ -328,10 +320,7 @@ impl Doc {
         let mut shift = 0;
         let mut edits = Vec::new();
         for change in changes.into_iter().filter(|c| c.document == base.name) {
-            let now = Edit {
-                range: change.at..change.at + change.deleted,
-                insert: change.inserted,
-            };
+            let now = Edit { range: change.at..change.at + change.deleted, insert: change.inserted };
             let range = now.moved(-shift);
             shift += now.growth();
             edits.push(Edit { range, ..now });
@@ -422,11 +411,7 @@ impl Doc {
 
     /// `len` units from `at`, or one more if that would split a character.
     fn whole_characters(&self, name: &str, at: u32, len: u32, left: u32) -> u32 {
-        if len < left && self.positions(name, [at + len]).is_err() {
-            len + 1
-        } else {
-            len
-        }
+        if len < left && self.positions(name, [at + len]).is_err() { len + 1 } else { len }
     }
 
     fn edit(&mut self, name: &str, change: impl FnOnce(&yrs::TextRef, &mut TransactionMut)) {
@@ -459,19 +444,12 @@ fn root(name: &str) -> String {
     format!("{TEXT}{name}")
 }
 
-fn watch(
-    txn: &mut TransactionMut,
-    root: &Arc<str>,
-    changes: &Arc<Mutex<Vec<TextChange>>>,
-) -> yrs::TextRef {
+fn watch(txn: &mut TransactionMut, root: &Arc<str>, changes: &Arc<Mutex<Vec<TextChange>>>) -> yrs::TextRef {
     let text = txn.get_or_insert_text(Arc::clone(root));
     let changes = Arc::clone(changes);
     let name = root.strip_prefix(TEXT).unwrap_or(root).to_owned();
     text.observe(APPLIED, move |txn, event| {
-        if txn
-            .origin()
-            .is_some_and(|o| o.as_ref() == APPLIED.as_bytes())
-        {
+        if txn.origin().is_some_and(|o| o.as_ref() == APPLIED.as_bytes()) {
             let mut changes = changes.lock().unwrap_or_else(PoisonError::into_inner);
             push_changes(&mut changes, &name, event.delta(txn));
         }

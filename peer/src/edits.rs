@@ -33,9 +33,7 @@ fn moved(unit: u32, shift: i64) -> u32 {
 /// The edits that turn `base` into `new`, in order and apart from each other: whole words where
 /// that is affordable, cut to the characters that differ.
 pub(crate) fn between(base: &str, new: &str) -> Vec<Edit> {
-    let lines = hunks(base, new, |text| {
-        text.split_inclusive('\n').collect::<Vec<_>>()
-    });
+    let lines = hunks(base, new, |text| text.split_inclusive('\n').collect::<Vec<_>>());
     let words: Vec<_> = lines
         .iter()
         .flat_map(|(old, fresh)| {
@@ -126,20 +124,14 @@ fn in_units(base: &str, new: &str, hunks: &[(Range<usize>, Range<usize>)]) -> Ve
         if removed.is_empty() && inserted.is_empty() {
             continue;
         }
-        edits.push(Edit {
-            range: unit..unit + units(removed),
-            insert: inserted.to_owned(),
-        });
+        edits.push(Edit { range: unit..unit + units(removed), insert: inserted.to_owned() });
     }
     edits
 }
 
 /// The bytes two sequences of characters have in common at their start.
 fn common(a: impl Iterator<Item = char>, b: impl Iterator<Item = char>) -> usize {
-    a.zip(b)
-        .take_while(|(a, b)| a == b)
-        .map(|(a, _)| a.len_utf8())
-        .sum()
+    a.zip(b).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum()
 }
 
 /// The length of a text in UTF-16 units.
@@ -171,10 +163,7 @@ pub(crate) fn rebase(mine: Vec<Edit>, theirs: &[Edit]) -> Vec<Edit> {
         };
         let mut insert = edit.insert;
         if start == end {
-            rebased.push(Edit {
-                range: place..place,
-                insert,
-            });
+            rebased.push(Edit { range: place..place, insert });
             continue;
         }
         // What is left of the range is removed piece by piece, around their edits.
@@ -198,10 +187,7 @@ pub(crate) fn rebase(mine: Vec<Edit>, theirs: &[Edit]) -> Vec<Edit> {
             Some(first) if first.start == place => {}
             _ => pieces.insert(0, place..place),
         }
-        rebased.extend(pieces.into_iter().map(|range| Edit {
-            range,
-            insert: std::mem::take(&mut insert),
-        }));
+        rebased.extend(pieces.into_iter().map(|range| Edit { range, insert: std::mem::take(&mut insert) }));
     }
     rebased
 }
@@ -232,16 +218,7 @@ mod tests {
         let edits = between("one two three", "one tWo three!");
         assert_eq!(
             edits,
-            [
-                Edit {
-                    range: 5..6,
-                    insert: "W".into()
-                },
-                Edit {
-                    range: 13..13,
-                    insert: "!".into()
-                }
-            ]
+            [Edit { range: 5..6, insert: "W".into() }, Edit { range: 13..13, insert: "!".into() }]
         );
     }
 
@@ -296,10 +273,7 @@ mod tests {
             if end > len {
                 break;
             }
-            edits.push(Edit {
-                range: start..end,
-                insert,
-            });
+            edits.push(Edit { range: start..end, insert });
             at = end + 1;
         }
         edits

@@ -1,1 +1,19 @@
-//! peer
+//! Rooms for people and programs that talk directly.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod doc;
+mod driver;
+mod edits;
+mod error;
+mod peer;
+pub mod rtc;
+mod socket;
+mod store;
+
+pub use doc::{EditBase, TextChange};
+pub use error::{Error, OpenError};
+pub use peer::{Counters, InviteRequest, Options, Peer, PeerEvent};
+pub use symbolon_core::id::{DeviceId, RecordId, RoomId};
+pub use symbolon_core::node::{JoinFailure, MemberStatus, RoomStatus, ServerStatus};
+pub use symbolon_core::origin::Origin;
+pub use symbolon_core::ticket::Ticket;
