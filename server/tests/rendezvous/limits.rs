@@ -43,11 +43,8 @@ async fn rv5_the_largest_sizes_pass_and_one_more_byte_does_not() {
     let mut two = Client::signed_in(&server).await;
     one.enter(topic(1), &[7; MAX_ANNOUNCEMENT]).await;
     assert_eq!(two.enter(topic(1), b"").await[0].1.len(), MAX_ANNOUNCEMENT);
-    let signal = |len: usize| ClientMessage::Signal {
-        topic: topic(1),
-        to: two.session(),
-        body: Bytes(vec![5; len]),
-    };
+    let signal =
+        |len: usize| ClientMessage::Signal { topic: topic(1), to: two.session(), body: Bytes(vec![5; len]) };
     let (largest, too_large) = (signal(MAX_BODY), signal(MAX_BODY + 1));
     one.say(&largest).await;
     assert!(matches!(two.next().await, Some(ServerMessage::Signal { body, .. }) if body.0.len() == MAX_BODY));

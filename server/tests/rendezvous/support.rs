@@ -10,8 +10,8 @@ use symbolon_core::id::{SessionId, Topic};
 use symbolon_core::origin::Origin;
 use symbolon_core::signal::{Bytes, Challenge, ClientMessage, Hello, Limits, Refusal, ServerMessage};
 use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::Error as WsError;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 /// How long anything may take that is to happen at once.
