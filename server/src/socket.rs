@@ -1,4 +1,4 @@
-//! WebSockets. The only file that knows the library behind them.
+//! One client's WebSocket. The only file that knows the library behind it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

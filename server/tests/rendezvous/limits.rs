@@ -6,6 +6,8 @@ use symbolon_core::signal::{Bytes, ClientMessage, MAX_ANNOUNCEMENT, MAX_BODY, Re
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use crate::support::{Client, DEADLINE, ServerProcess, topic, within};
 
@@ -89,9 +91,10 @@ async fn rv5_the_address_of_a_violator_waits_longer_each_time() {
     let server = ServerProcess::start_with(&["--key-file", "none"]);
     let mut waits = Vec::new();
     let mut client = Client::connect(&server).await;
-    for _ in 0..3 {
+    let not_utf8 = Frame::message(vec![0xff], OpCode::Data(Data::Text), true);
+    for garbage in [Message::text("garbage"), Message::binary(vec![1]), Message::Frame(not_utf8)] {
         client.next().await;
-        client.send(Message::text("garbage")).await;
+        client.send(garbage).await;
         client.expect_silent_close().await;
         let since = Instant::now();
         assert!(Client::try_connect(&server).await.is_err(), "the address waits");
