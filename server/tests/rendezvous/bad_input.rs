@@ -3,7 +3,6 @@
 use symbolon_core::signal::{Bytes, ClientMessage, ServerMessage};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio_tungstenite::MaybeTlsStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::frame::{Frame, FrameHeader};
@@ -11,13 +10,6 @@ use tokio_tungstenite::tungstenite::protocol::frame::{Frame, FrameHeader};
 use crate::support::{Client, ServerProcess, topic, within};
 
 const MIB: usize = 1024 * 1024;
-
-fn raw(client: &mut Client) -> &mut TcpStream {
-    match client.socket.get_mut() {
-        MaybeTlsStream::Plain(stream) => stream,
-        _ => panic!("no TLS here"),
-    }
-}
 
 #[tokio::test]
 async fn rv5_texts_that_are_no_messages_close_their_sender_only() {
@@ -68,7 +60,7 @@ async fn rv5_frames_that_are_no_text_close_their_sender_only() {
         client.expect_silent_close().await;
     }
     let mut unmasked = Client::signed_in(&server).await;
-    raw(&mut unmasked).write_all(b"\x81\x02hi").await.unwrap();
+    unmasked.raw().write_all(b"\x81\x02hi").await.unwrap();
     unmasked.expect_silent_close().await;
     server.assert_alive().await;
 }
@@ -82,7 +74,7 @@ async fn rv5_a_frame_of_10_mb_is_refused_at_its_header() {
     for _ in 0..20 {
         let mut client = Client::signed_in(&server).await;
         let header = [&[0x81, 0x80 | 127][..], &(10 * MIB as u64).to_be_bytes(), &[0; 4]].concat();
-        raw(&mut client).write_all(&header).await.unwrap();
+        client.raw().write_all(&header).await.unwrap();
         client.expect_silent_close().await;
         clients.push(client);
     }

@@ -3,9 +3,10 @@
 use symbolon_core::crypto::keys::SignKey;
 use symbolon_core::origin::Origin;
 use symbolon_core::signal::{Bytes, Challenge, ClientMessage, Hello, RefusalCode};
+use tokio::io::AsyncReadExt as _;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::{Client, ServerProcess, topic, unix_ms};
+use crate::support::{Client, ServerProcess, topic, unix_ms, within};
 
 #[tokio::test]
 async fn rv2_nothing_is_answered_before_sign_in() {
@@ -70,6 +71,20 @@ async fn rv2_a_refused_client_gets_exactly_one_error_with_a_code_then_the_close(
         assert!(!refusal.message.contains(&elsewhere().to_string()), "nothing is echoed");
     }
     server.assert_alive().await;
+}
+
+#[tokio::test]
+async fn rv2_a_refusal_is_not_overtaken_by_a_reset() {
+    let server = ServerProcess::start(&[]);
+    let (mut client, challenge) = Client::challenged(&server).await;
+    client.say(&ClientMessage::Hello(Hello { version: 9, ..client.hello(&challenge) })).await;
+    // Unread input on the server's side makes a careless close a reset.
+    for _ in 0..100 {
+        client.send(Message::text("x".repeat(4000))).await;
+    }
+    let mut rest = Vec::new();
+    within(client.raw().read_to_end(&mut rest)).await.expect("an orderly end");
+    assert!(String::from_utf8_lossy(&rest).contains("unsupported_version"));
 }
 
 #[tokio::test]

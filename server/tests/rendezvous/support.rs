@@ -160,6 +160,14 @@ impl Client {
         }
     }
 
+    /// The connection under the WebSocket.
+    pub(crate) fn raw(&mut self) -> &mut TcpStream {
+        match self.socket.get_mut() {
+            MaybeTlsStream::Plain(stream) => stream,
+            _ => panic!("no TLS here"),
+        }
+    }
+
     /// The next message, or nothing if the server has closed.
     pub(crate) async fn next(&mut self) -> Option<ServerMessage> {
         loop {
