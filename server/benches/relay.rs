@@ -34,10 +34,11 @@ async fn main() {
         println!("| memory per idle client, {name} | {:.1} KiB |", bytes / 1024.0);
     }
     for window in [1, 16] {
-        let Relayed { signals, processor, wall } = relay(window).await;
+        let Relayed { signals, user, kernel, wall } = relay(window).await;
         println!(
-            "| {PAIRS} pairs, {BODY} B bodies, {window} outstanding each | {:.0} signals per processor second, {:.0}/s |",
-            signals / processor,
+            "| {PAIRS} pairs, {BODY} B bodies, {window} outstanding each | {:.0} signals per processor second ({:.0} % kernel), {:.0}/s |",
+            signals / (user + kernel),
+            100.0 * kernel / (user + kernel),
             signals / wall
         );
     }
@@ -63,7 +64,9 @@ async fn idle(rooms: u8) -> f64 {
 
 struct Relayed {
     signals: f64,
-    processor: f64,
+    /// Processor seconds of the server, outside and inside the kernel.
+    user: f64,
+    kernel: f64,
     wall: f64,
 }
 
@@ -80,7 +83,7 @@ async fn relay(window: usize) -> Relayed {
         a.next().await;
         pairs.push((a.socket, b.socket, signal(topic, b.session), signal(topic, a.session)));
     }
-    let (started, processor) = (Instant::now(), server.processor_seconds());
+    let (started, before) = (Instant::now(), server.processor_seconds());
     let until = started + RUN;
     let tasks: Vec<_> = pairs
         .into_iter()
@@ -93,9 +96,11 @@ async fn relay(window: usize) -> Relayed {
     for (a, b) in tasks {
         received += a.await.unwrap() + b.await.unwrap();
     }
+    let after = server.processor_seconds();
     Relayed {
         signals: received as f64,
-        processor: server.processor_seconds() - processor,
+        user: after[0] - before[0],
+        kernel: after[1] - before[1],
         wall: started.elapsed().as_secs_f64(),
     }
 }
@@ -191,12 +196,12 @@ impl Server {
         line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
     }
 
-    fn processor_seconds(&self) -> f64 {
+    /// Outside and inside the kernel.
+    fn processor_seconds(&self) -> [f64; 2] {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
         // The name, in brackets, may contain spaces; utime and stime are the 12th and 13th field after it.
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-        let ticks = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
-        ticks / TICKS_PER_SECOND
+        [11, 12].map(|field| fields[field].parse::<f64>().unwrap() / TICKS_PER_SECOND)
     }
 }
 
