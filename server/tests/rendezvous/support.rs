@@ -170,14 +170,18 @@ impl Client {
 
     /// The next message, or nothing if the server has closed.
     pub(crate) async fn next(&mut self) -> Option<ServerMessage> {
-        loop {
-            match within(self.socket.next()).await {
-                Some(Ok(Message::Text(text))) => return Some(ServerMessage::decode(&text).unwrap()),
-                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
-                Some(Ok(other)) => panic!("a server sends text, not {other:?}"),
+        // One deadline for all of it: pings go on for ever.
+        within(async {
+            loop {
+                match self.socket.next().await {
+                    Some(Ok(Message::Text(text))) => return Some(ServerMessage::decode(&text).unwrap()),
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
+                    Some(Ok(other)) => panic!("a server sends text, not {other:?}"),
+                }
             }
-        }
+        })
+        .await
     }
 
     pub(crate) async fn expect(&mut self, message: &ServerMessage) {
