@@ -23,7 +23,7 @@ pub use io::{
     Event, IceServers, Input, InviteOptions, JoinFailure, LinkId, MemberStatus, Output, ServerStatus,
 };
 pub use room::RoomStatus;
-pub use store::StoreError;
+pub use store::{StoreError, room_prefix};
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -275,6 +275,15 @@ impl Node {
         let mut ctx = ctx!(self, now);
         if let Some(room) = self.rooms.get_mut(room) {
             room.local_changed(&mut ctx);
+        }
+        self.settle(now);
+    }
+
+    /// As [`Node::local_changed`], for an application that waits: leads to [`Output::Collect`] at once.
+    pub fn flush(&mut self, room: &RoomId, now: Now) {
+        let mut ctx = ctx!(self, now);
+        if let Some(room) = self.rooms.get_mut(room) {
+            room.flush(&mut ctx);
         }
         self.settle(now);
     }
