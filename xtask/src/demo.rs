@@ -7,10 +7,10 @@ use std::process::{Child, Command, Stdio};
 use crate::run::{cargo, root, step};
 
 pub(crate) fn run(stay: bool) -> Result<(), String> {
-    let build = ["build", "--release", "-p", "symbolon-server", "-p", "symbolon"];
+    let build = ["build", "-p", "symbolon-server", "-p", "symbolon"];
     step("build", &mut cargo(build))?;
     let programs = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let programs = programs.join("release");
+    let programs = programs.join("debug");
     let homes = std::env::temp_dir().join(format!("symbolon-demo-{}", std::process::id()));
     std::fs::create_dir_all(&homes).map_err(|error| format!("{}: {error}", homes.display()))?;
     let mut demo = Demo { programs, homes, server: None };
