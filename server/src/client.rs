@@ -111,7 +111,7 @@ async fn drive(client: &mut Client, shared: &Shared) -> Option<CloseReason> {
         client.arm(connection.poll_timeout(), &shared.clock);
         match std::future::poll_fn(|cx| client.poll(cx)).await {
             Event::Incoming(Incoming::Text(text)) => {
-                connection.handle_text(text.as_str(), shared.clock.now())
+                connection.handle_text(text.as_str(), shared.clock.now());
             }
             Event::Incoming(Incoming::Alive) => connection.handle_alive(shared.clock.now()),
             Event::Incoming(Incoming::Garbage(violation)) => connection.handle_violation(violation),

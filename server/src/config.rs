@@ -96,7 +96,7 @@ impl Config {
             limits: Limits {
                 message: self.limits.message.min(MAX_MESSAGE),
                 rooms: self.limits.rooms,
-                clients_per_room: self.limits.clients_per_room.min(MAX_CLIENTS_PER_ROOM),
+                clients_per_room: self.limits.clients_per_room.clamp(1, MAX_CLIENTS_PER_ROOM),
             },
             messages: self.messages,
             bytes: self.bytes,

@@ -22,7 +22,7 @@
 //! - [`key`]: the server's key and its file.
 //! - `door`: who may connect: bans, and seats in total and per address.
 //! - `listen`: the accept loop and HTTP.
-//! - `socket`: WebSockets; the only file that knows the library for them.
+//! - `socket`: one WebSocket; the only file that knows the library for it.
 //! - `client`: the loop that drives one client's machine.
 //! - `outbox`: what waits for a client.
 //! - `registry`: sessions and rooms.

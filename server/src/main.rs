@@ -31,7 +31,7 @@ struct Arguments {
     /// Address and port to listen on; port 0 lets the system choose.
     #[arg(long, env = "SYMBOLON_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:7600")]
     listen: SocketAddr,
-    /// An address that clients dial, such as wss://rooms.example.org. [default: ws://ADDRESS]
+    /// An address that clients dial, such as `wss://rooms.example.org`. [default: `ws://` and the address]
     #[arg(long = "origin", env = "SYMBOLON_ORIGIN", value_delimiter = ',')]
     origins: Vec<Origin>,
     /// File with the server's key, made if missing; `none` for a new key at every start.
@@ -191,5 +191,8 @@ fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3_600_000,
         _ => return Err("a time ends in ms, s, m or h, such as 25s".into()),
     };
+    if number == 0 {
+        return Err("a time is longer than nothing".into());
+    }
     Ok(Duration::from_millis(number.saturating_mul(ms)))
 }

@@ -1,4 +1,4 @@
-//! WebSockets. The only file that knows the library behind them.
+//! One client's WebSocket. The only file that knows the library behind it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -12,8 +12,12 @@ use symbolon_core::signal::{MAX_MESSAGE, MAX_SERVER_MESSAGE};
 use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 
-/// The library's own choice, 128 KiB each, is what an idle connection would cost.
-const BUFFER: usize = 4 * 1024;
+/// Taken by every connection, idle or not; the library's own choice is 128 KiB.
+const READ_BUFFER: usize = 4 * 1024;
+
+/// How much is collected before it is written without waiting for more. Taken only by connections that have had a burst;
+/// against 4 KiB it saves a third of the processor time under load.
+const WRITE_BUFFER: usize = 16 * 1024;
 
 /// How long a client may take to read the last words and to answer the close.
 const LINGER: Duration = Duration::from_secs(2);
@@ -71,9 +75,9 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     request
-        .read_buffer_size(BUFFER)
-        .write_buffer_size(BUFFER)
-        .max_write_buffer_size(BUFFER + 2 * MAX_SERVER_MESSAGE)
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
+        .max_write_buffer_size(WRITE_BUFFER + 2 * MAX_SERVER_MESSAGE)
         .max_message_size(MAX_MESSAGE)
         .max_frame_size(MAX_MESSAGE)
         .on_upgrade(move |socket| serve(Socket(socket)))

@@ -23,7 +23,7 @@ pub use io::{
     Event, IceServers, Input, InviteOptions, JoinFailure, LinkId, MemberStatus, Output, ServerStatus,
 };
 pub use room::RoomStatus;
-pub use store::StoreError;
+pub use store::{StoreError, room_prefix};
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -279,6 +279,15 @@ impl Node {
         self.settle(now);
     }
 
+    /// As [`Node::local_changed`], for an application that waits: leads to [`Output::Collect`] at once.
+    pub fn flush(&mut self, room: &RoomId, now: Now) {
+        let mut ctx = ctx!(self, now);
+        if let Some(room) = self.rooms.get_mut(room) {
+            room.flush(&mut ctx);
+        }
+        self.settle(now);
+    }
+
     /// One update of the room's Y.Doc (v1, at most 1 MiB), in answer to [`Output::Collect`].
     pub fn local_update(&mut self, room: &RoomId, update: &[u8], now: Now) -> Result<(), VerbError> {
         let known = self.rooms.get_mut(room).ok_or(VerbError::NoSuchRoom)?;
@@ -310,7 +319,7 @@ impl Node {
             Input::Candidate { link, candidate } => {
                 self.with_link(link, now, |slot, _| slot.handle_candidate(candidate));
             }
-            Input::Opened { link } => self.with_link(link, now, |slot, now| slot.handle_open(now)),
+            Input::Opened { link } => self.with_link(link, now, crate::link::Link::handle_open),
             Input::Part { link, part } => {
                 self.with_link(link, now, |slot, now| slot.handle_channel(&part, now));
             }

@@ -391,6 +391,11 @@ impl Room {
         self.collect_due(ctx);
     }
 
+    pub(super) fn flush(&mut self, ctx: &mut Ctx<'_>) {
+        self.collect_at = Some(ctx.now.monotonic);
+        self.collect_due(ctx);
+    }
+
     fn collect_due(&mut self, ctx: &mut Ctx<'_>) {
         if self.collect_at.is_some_and(|at| at <= ctx.now.monotonic) {
             self.collect_at = None;

@@ -171,6 +171,8 @@ impl Servers {
         let Some(server) = self.by_origin.get_mut(origin) else { return };
         let message = match ServerMessage::decode(text) {
             Ok(message) => message,
+            // A message newer than this program.
+            Err(_) if !matches!(server.state, State::ExpectChallenge(_)) => return,
             Err(error) => {
                 let trouble = JoinFailure::WrongServer(format!("{origin} is not a Symbolon server: {error}"));
                 return self.fail(origin, trouble, rng, out, now);
@@ -292,7 +294,7 @@ impl Servers {
                     silent.push(origin.clone());
                 }
                 State::Ready { heard, .. } if *heard + SILENCE <= now.monotonic => {
-                    silent.push(origin.clone())
+                    silent.push(origin.clone());
                 }
                 _ => {}
             }

@@ -51,7 +51,7 @@ pub(super) struct Meta {
 }
 
 /// What the keys of everything that belongs to a room begin with.
-pub(super) fn room_prefix(room: &RoomId) -> Vec<u8> {
+pub fn room_prefix(room: &RoomId) -> Vec<u8> {
     [&[ROOM][..], room.as_bytes()].concat()
 }
 

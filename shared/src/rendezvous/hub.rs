@@ -149,7 +149,7 @@ impl Rendezvous {
         {
             match output {
                 ConnectionOutput::Send(message) => {
-                    self.outputs.push_back(RendezvousOutput::Send(id, message))
+                    self.outputs.push_back(RendezvousOutput::Send(id, message));
                 }
                 ConnectionOutput::Ping => self.outputs.push_back(RendezvousOutput::Ping(id)),
                 ConnectionOutput::Claim(session) => {

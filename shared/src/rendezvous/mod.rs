@@ -30,6 +30,8 @@ pub mod topic;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
 
 pub use bans::{Bans, Source};
 pub use connection::{CloseReason, Connection, ConnectionOutput, Violation};

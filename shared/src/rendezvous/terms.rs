@@ -49,8 +49,8 @@ impl Terms {
             ice_servers: Vec::new(),
             limits: Limits { message: MAX_MESSAGE, rooms: 64, clients_per_room: MAX_CLIENTS_PER_ROOM },
             // A new link costs about eight messages (proof, offer, answer, candidates) of 2 KiB. The burst is one
-            // client linking with a whole room of 256 at once; the rate is 25 new links in every second, for ever.
-            messages: Rate { per_second: 200, burst: 2048 },
+            // client linking with a room of 250 at once; the rate is 25 new links in every second, for ever.
+            messages: Rate { per_second: 200, burst: 2000 },
             // Twice what those messages weigh, and dozens of the largest messages in a row.
             bytes: Rate { per_second: 1024 * 1024, burst: 8 * 1024 * 1024 },
             hello_within: Duration::from_secs(10),

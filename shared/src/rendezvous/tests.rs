@@ -1,6 +1,7 @@
 //! The machines together: a table of refusals and violations, and any sequence of operations.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -91,7 +92,7 @@ impl World {
     fn wait(&mut self, by: Duration) {
         let end = self.now.after(by);
         while let Some(at) = self.server.poll_timeout().filter(|at| *at <= end.monotonic) {
-            self.now = self.now.after(at - self.now.monotonic);
+            self.now = self.now.after(at.saturating_sub(self.now.monotonic));
             self.server.handle_timeout(self.now);
             self.drain();
         }
@@ -103,14 +104,14 @@ impl World {
             match output {
                 RendezvousOutput::Ping(id) => self.seen.get_mut(&id).unwrap().pings += 1,
                 RendezvousOutput::Close(id, reason) => {
-                    self.transcript += &format!("{id:?} closes {reason:?}\n");
+                    writeln!(self.transcript, "{id:?} closes {reason:?}").unwrap();
                     let before = self.seen.get_mut(&id).unwrap().closed.replace(reason);
                     assert_eq!(before, None, "closed twice");
                 }
                 RendezvousOutput::Send(id, message) => {
                     let text = message.encode();
                     assert!(text.len() <= MAX_SERVER_MESSAGE);
-                    self.transcript += &format!("{id:?} {text}\n");
+                    writeln!(self.transcript, "{id:?} {text}").unwrap();
                     self.seen.get_mut(&id).unwrap().hear(message, text);
                 }
             }

@@ -1,0 +1,155 @@
+//! What the application asks, and how the driver answers.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use symbolon_core::id::{DeviceId, RoomId};
+use symbolon_core::node::{InviteOptions, MemberStatus, RoomStatus, ServerStatus};
+use symbolon_core::origin::Origin;
+use symbolon_core::ticket::Ticket;
+use tokio::sync::oneshot;
+
+use super::Driver;
+use crate::doc::{Doc, DocError, EditBase, TextChange};
+use crate::error::Error;
+use crate::peer::{Counters, PeerEvent};
+
+type Reply<T> = oneshot::Sender<T>;
+
+/// An answer that waits for the disk.
+pub(super) type Answer = Box<dyn FnOnce(Result<(), Error>) + Send>;
+
+/// What a [`Peer`](crate::Peer) asks of its driver.
+pub(crate) enum Command {
+    Create { name: String, servers: Vec<Origin>, reply: Reply<Result<RoomId, Error>> },
+    Invite { room: RoomId, options: InviteOptions, reply: Reply<Result<Ticket, Error>> },
+    Join { ticket: Ticket, timeout: Duration, reply: Reply<Result<RoomId, Error>> },
+    Leave { room: RoomId, reply: Reply<Result<(), Error>> },
+    Rooms(Reply<Vec<RoomStatus>>),
+    Members { room: RoomId, reply: Reply<Result<Vec<MemberStatus>, Error>> },
+    Servers(Reply<Vec<ServerStatus>>),
+    Text { room: RoomId, name: String, reply: Reply<Result<String, Error>> },
+    Insert { room: RoomId, name: String, at: Option<u32>, text: String, reply: Reply<Result<(), Error>> },
+    Delete { room: RoomId, name: String, range: Range<u32>, reply: Reply<Result<(), Error>> },
+    Snapshot { room: RoomId, name: String, reply: Reply<Result<EditBase, Error>> },
+    MergeEdit { room: RoomId, name: String, base: EditBase, new: String, reply: Reply<Result<(), Error>> },
+    Digest { room: RoomId, reply: Reply<Result<Vec<u8>, Error>> },
+    Counters(Reply<Counters>),
+    NetworkChanged(Reply<()>),
+    Close(Reply<()>),
+}
+
+impl Driver {
+    pub(super) fn command(&mut self, command: Command) {
+        let now = self.now();
+        match command {
+            Command::Create { name, servers, reply } => {
+                let result = self.node.create_room(&name, &servers, now).map_err(Error::from);
+                self.answer(reply, result);
+            }
+            Command::Invite { room, options, reply } => {
+                let result = self.node.invite(&room, &options, now).map_err(Error::from);
+                self.answer(reply, result);
+            }
+            Command::Join { ticket, timeout, reply } => match self.node.join(&ticket, timeout, now) {
+                Ok(room) => match self.broken.clone() {
+                    Some(why) => drop(reply.send(Err(Error::Store(why)))),
+                    None => self.joining.push((room, reply)),
+                },
+                Err(error) => drop(reply.send(Err(error.into()))),
+            },
+            Command::Leave { room, reply } => {
+                let result = self.node.leave(&room, now).map_err(Error::from);
+                self.answer(reply, result);
+            }
+            Command::Rooms(reply) => drop(reply.send(self.node.rooms().collect())),
+            Command::Members { room, reply } => {
+                let members = self.node.members(&room, now);
+                drop(reply.send(self.known(room).map(|()| members)));
+            }
+            Command::Servers(reply) => drop(reply.send(self.node.servers())),
+            Command::Text { room, name, reply } => {
+                drop(reply.send(self.doc(room).map(|doc| doc.text(&name))));
+            }
+            Command::Insert { room, name, at, text, reply } => {
+                let result = self.edit(room, &name, |doc| {
+                    let at = at.unwrap_or_else(|| doc.len_utf16(&name));
+                    doc.insert(&name, at, &text)?;
+                    Ok(vec![TextChange { document: name.clone(), at, deleted: 0, inserted: text.clone() }])
+                });
+                self.answer(reply, result);
+            }
+            Command::Delete { room, name, range, reply } => {
+                let result = self.edit(room, &name, |doc| {
+                    let (at, deleted) = (range.start, range.end.saturating_sub(range.start));
+                    doc.delete(&name, range.clone())?;
+                    Ok(vec![TextChange { document: name.clone(), at, deleted, inserted: String::new() }])
+                });
+                self.answer(reply, result);
+            }
+            Command::Snapshot { room, name, reply } => {
+                drop(reply.send(self.doc(room).map(|doc| doc.snapshot(&name))));
+            }
+            Command::MergeEdit { room, name, base, new, reply } => {
+                let result = self.edit(room, &name, |doc| {
+                    let deleted = doc.len_utf16(&name);
+                    doc.merge_edit(&base, &new)?;
+                    let inserted = doc.text(&name);
+                    Ok(vec![TextChange { document: name.clone(), at: 0, deleted, inserted }])
+                });
+                self.answer(reply, result);
+            }
+            Command::Digest { room, reply } => {
+                drop(reply.send(self.doc(room).map(|doc| doc.digest_bytes())));
+            }
+            Command::Counters(reply) => drop(reply.send(Counters {
+                connections_made: self.rtc.made(),
+                connections_alive: self.rtc.alive(),
+                proofs_rejected: self.node.rejected_proofs(),
+            })),
+            Command::NetworkChanged(reply) => {
+                self.node.handle(symbolon_core::node::Input::NetworkChanged, now);
+                let _ = reply.send(());
+            }
+            // The loop ends on it.
+            Command::Close(reply) => drop(reply),
+        }
+    }
+
+    /// Answers once all that the command led to is on disk.
+    fn answer<T: Send + 'static>(&mut self, reply: Reply<Result<T, Error>>, result: Result<T, Error>) {
+        match result {
+            Ok(value) => {
+                self.waiting.push(Box::new(move |stored| drop(reply.send(stored.map(|()| value)))));
+            }
+            Err(error) => drop(reply.send(Err(error))),
+        }
+    }
+
+    fn known(&self, room: RoomId) -> Result<(), Error> {
+        self.node.room(&room).map(|_| ()).ok_or_else(|| Error::NoSuchRoom(room.to_string()))
+    }
+
+    fn doc(&mut self, room: RoomId) -> Result<&mut Doc, Error> {
+        self.known(room)?;
+        let client = self.node.log(&room).map_or(0, |(client, _)| client);
+        Ok(self.docs.entry(room).or_insert_with(|| Doc::new(client)))
+    }
+
+    fn edit(
+        &mut self,
+        room: RoomId,
+        name: &str,
+        change: impl FnOnce(&mut Doc) -> Result<Vec<TextChange>, DocError>,
+    ) -> Result<(), Error> {
+        if let Some(why) = &self.broken {
+            return Err(Error::Store(why.clone()));
+        }
+        let author: DeviceId = self.node.device();
+        let _ = name;
+        let changes = change(self.doc(room)?).map_err(|error| Error::Edit(error.to_string()))?;
+        self.dirty.push(room);
+        let _ = self.events.send(PeerEvent::Text { room, author, changes });
+        Ok(())
+    }
+}

@@ -1,0 +1,32 @@
+//! The story of the design, steps 1 to 5, on real sockets and real WebRTC.
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::time::Duration;
+
+use support::{World, deadline};
+use symbolon::InviteRequest;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ad1_a_ticket_opens_a_room_and_the_text_converges() {
+    let mut world = World::new().await;
+    let a = world.peer("a").await;
+    let b = world.peer("b").await;
+    let room = a.create("plans", &[world.origin()]).await.unwrap();
+    a.insert(room, "main", None, "hello").await.unwrap();
+    let ticket = a.invite(room, InviteRequest::default()).await.unwrap();
+    let started = std::time::Instant::now();
+    assert_eq!(b.join(&ticket, Duration::from_secs(20)).await.unwrap(), room);
+    println!("joined in {:?}", started.elapsed());
+    assert_eq!(b.text(room, "main").await.unwrap(), "hello");
+    b.insert(room, "main", None, " world").await.unwrap();
+    deadline(world.until_text(&a, room, "hello world")).await;
+    let c = world.peer("c").await;
+    let ticket = b.invite(room, InviteRequest::default()).await.unwrap();
+    c.join(&ticket, Duration::from_secs(20)).await.unwrap();
+    assert_eq!(c.text(room, "main").await.unwrap(), "hello world");
+    for peer in [&a, &b, &c] {
+        deadline(world.until_links(peer, room, 2)).await;
+    }
+}

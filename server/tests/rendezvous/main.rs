@@ -1,0 +1,10 @@
+//! The server's promises, on a real process and real sockets. Tests are named after the rows of REQUIREMENTS.md.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod bad_input;
+mod limits;
+mod liveness;
+mod rooms;
+mod sign_in;
+mod stopping;
+mod support;

@@ -1,0 +1,218 @@
+//! A server process of one's own, and a client that says what it is told to say.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use symbolon_core::crypto::keys::SignKey;
+use symbolon_core::id::{SessionId, Topic};
+use symbolon_core::origin::Origin;
+use symbolon_core::signal::{Bytes, Challenge, ClientMessage, Hello, Limits, Refusal, ServerMessage};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Error as WsError;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
+
+/// How long anything may take that is to happen at once.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A server process; killed when dropped.
+pub(crate) struct ServerProcess {
+    child: Child,
+    pub(crate) origin: Origin,
+}
+
+impl ServerProcess {
+    /// With a port and a key of its own, and no bans, so that tests that misbehave can go on.
+    pub(crate) fn start(options: &[&str]) -> Self {
+        Self::start_with(&[&["--key-file", "none", "--no-bans"], options].concat())
+    }
+
+    /// With exactly these options and a port of its own.
+    pub(crate) fn start_with(options: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_symbolon-server"))
+            .args(["--listen", "127.0.0.1:0"])
+            .args(options)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let origin = line.trim().strip_prefix("listening on ").unwrap().parse().unwrap();
+        Self { child, origin }
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("{}:{}", self.origin.host(), self.origin.port())
+    }
+
+    /// Resident memory, in bytes.
+    pub(crate) fn resident(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+
+    /// Waits for its end; says whether it was a success.
+    pub(crate) async fn ended(mut self) -> bool {
+        let waiting = tokio::task::spawn_blocking(move || self.child.wait().unwrap().success());
+        within(waiting).await.unwrap()
+    }
+
+    /// Proves that the server still serves.
+    pub(crate) async fn assert_alive(&self) {
+        let mut one = Client::signed_in(self).await;
+        let mut two = Client::signed_in(self).await;
+        let room = topic(201);
+        one.enter(room, b"one").await;
+        two.enter(room, b"two").await;
+        one.say(&ClientMessage::Signal { topic: room, to: two.session(), body: Bytes(vec![1]) }).await;
+        two.expect(&ServerMessage::Signal { topic: room, from: one.session(), body: Bytes(vec![1]) }).await;
+    }
+}
+
+impl Drop for ServerProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One connection.
+pub(crate) struct Client {
+    pub(crate) socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    pub(crate) key: SignKey,
+    pub(crate) origin: Origin,
+}
+
+impl Client {
+    /// Connected; has read nothing.
+    pub(crate) async fn connect(server: &ServerProcess) -> Self {
+        Self::try_connect(server).await.unwrap()
+    }
+
+    /// Connected, if the server lets it in.
+    pub(crate) async fn try_connect(server: &ServerProcess) -> Result<Self, WsError> {
+        // Without TCP_NODELAY, two messages in a row wait for a delayed acknowledgement.
+        let connecting = connect_async_with_config(server.origin.socket_url(), None, true);
+        let (socket, _) = within(connecting).await?;
+        let key = SignKey::from_secret(&rand::random());
+        Ok(Self { socket, key, origin: server.origin.clone() })
+    }
+
+    /// Connected, with the challenge read and checked.
+    pub(crate) async fn challenged(server: &ServerProcess) -> (Self, Challenge) {
+        let mut client = Self::connect(server).await;
+        match client.next().await {
+            Some(ServerMessage::Challenge(challenge)) => {
+                challenge.verify().unwrap();
+                (client, challenge)
+            }
+            other => panic!("the challenge comes first, not {other:?}"),
+        }
+    }
+
+    pub(crate) async fn signed_in(server: &ServerProcess) -> Self {
+        Self::welcomed(server).await.0
+    }
+
+    /// Signed in, with the limits the server named.
+    pub(crate) async fn welcomed(server: &ServerProcess) -> (Self, Limits) {
+        let (mut client, challenge) = Self::challenged(server).await;
+        client.say(&ClientMessage::Hello(client.hello(&challenge))).await;
+        match client.next().await {
+            Some(ServerMessage::Welcome { limits, .. }) => (client, limits),
+            other => panic!("the welcome comes next, not {other:?}"),
+        }
+    }
+
+    pub(crate) fn hello(&self, challenge: &Challenge) -> Hello {
+        Hello::sign(&self.key, challenge, 1, self.origin.clone(), unix_ms())
+    }
+
+    pub(crate) fn session(&self) -> SessionId {
+        self.key.session()
+    }
+
+    pub(crate) async fn say(&mut self, message: &ClientMessage) {
+        self.send(Message::text(message.encode())).await;
+    }
+
+    /// Sends; that the server may have closed meanwhile is for the reader to find out.
+    pub(crate) async fn send(&mut self, message: Message) {
+        let _ = within(self.socket.send(message)).await;
+    }
+
+    /// Enters a room and reads the answer: who was there.
+    pub(crate) async fn enter(&mut self, topic: Topic, announcement: &[u8]) -> Vec<(SessionId, Vec<u8>)> {
+        self.say(&ClientMessage::Enter { topic, announcement: Bytes(announcement.to_vec()) }).await;
+        match self.next().await {
+            Some(ServerMessage::Entered { topic: entered, peers }) if entered == topic => {
+                peers.into_iter().map(|peer| (peer.session, peer.announcement.0)).collect()
+            }
+            other => panic!("entered comes next, not {other:?}"),
+        }
+    }
+
+    /// The connection under the WebSocket.
+    pub(crate) fn raw(&mut self) -> &mut TcpStream {
+        match self.socket.get_mut() {
+            MaybeTlsStream::Plain(stream) => stream,
+            _ => panic!("no TLS here"),
+        }
+    }
+
+    /// The next message, or nothing if the server has closed.
+    pub(crate) async fn next(&mut self) -> Option<ServerMessage> {
+        // One deadline for all of it: pings go on for ever.
+        within(async {
+            loop {
+                match self.socket.next().await {
+                    Some(Ok(Message::Text(text))) => return Some(ServerMessage::decode(&text).unwrap()),
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
+                    Some(Ok(other)) => panic!("a server sends text, not {other:?}"),
+                }
+            }
+        })
+        .await
+    }
+
+    pub(crate) async fn expect(&mut self, message: &ServerMessage) {
+        assert_eq!(self.next().await.as_ref(), Some(message));
+    }
+
+    /// The server closes without another word.
+    pub(crate) async fn expect_silent_close(&mut self) {
+        assert_eq!(self.next().await, None);
+    }
+
+    /// The server says why, once, and closes.
+    pub(crate) async fn expect_refusal(&mut self) -> Refusal {
+        match self.next().await {
+            Some(ServerMessage::Error(refusal)) => {
+                self.expect_silent_close().await;
+                refusal
+            }
+            other => panic!("a refusal comes next, not {other:?}"),
+        }
+    }
+}
+
+pub(crate) fn topic(n: u8) -> Topic {
+    Topic::from_bytes([n; 32])
+}
+
+pub(crate) fn unix_ms() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
+pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, future).await.expect("it should have happened by now")
+}
