@@ -19,5 +19,7 @@ pub mod ticket;
 pub mod time;
 pub mod topology;
 pub mod update;
+#[cfg(test)]
+mod vectors;
 
 pub use cbor::DecodeError;
