@@ -219,14 +219,7 @@ impl Driver {
     }
 
     fn socket_event(&mut self, event: SocketEvent) {
-        let origin = match &event.input {
-            Input::ServerOpened { origin }
-            | Input::ServerText { origin, .. }
-            | Input::ServerPing { origin }
-            | Input::ServerClosed { origin, .. } => origin,
-            _ => return,
-        };
-        if self.sockets.get(origin).is_some_and(|socket| socket.attempt == event.attempt) {
+        if self.sockets.get(&event.origin).is_some_and(|socket| socket.attempt == event.attempt) {
             self.node.handle(event.input, self.now());
         }
     }
@@ -291,14 +284,18 @@ impl Driver {
         let waiting = std::mem::take(&mut self.waiting);
         if let Some(why) = self.broken.clone() {
             // What is not on disk is told to nobody.
-            waiting.into_iter().for_each(|answer| answer(Err(Error::Store(why.clone()))));
+            for answer in waiting {
+                answer(Err(Error::Store(why.clone())));
+            }
             return !later.is_empty();
         }
         let any = !later.is_empty();
         for output in later {
             self.send_out(output);
         }
-        waiting.into_iter().for_each(|answer| answer(Ok(())));
+        for answer in waiting {
+            answer(Ok(()));
+        }
         any
     }
 

@@ -14,6 +14,6 @@ pub use doc::{EditBase, TextChange};
 pub use error::{Error, OpenError};
 pub use peer::{Counters, InviteRequest, Options, Peer, PeerEvent};
 pub use symbolon_core::id::{DeviceId, RecordId, RoomId};
-pub use symbolon_core::node::{JoinFailure, MemberStatus, RoomStatus, ServerStatus};
+pub use symbolon_core::node::{Event, JoinFailure, MemberStatus, RoomStatus, ServerStatus};
 pub use symbolon_core::origin::Origin;
 pub use symbolon_core::ticket::Ticket;

@@ -29,6 +29,7 @@ pub(crate) struct Socket {
 #[derive(Debug)]
 pub(crate) struct SocketEvent {
     pub(crate) attempt: u64,
+    pub(crate) origin: Origin,
     pub(crate) input: Input,
 }
 
@@ -38,11 +39,12 @@ impl Socket {
         let (outbox, inbox) = mpsc::channel(OUTBOX);
         let task = tokio::spawn(async move {
             let say = |input| {
-                let events = events.clone();
-                async move { events.send(SocketEvent { attempt, input }).await.is_ok() }
+                let (events, origin) = (events.clone(), origin.clone());
+                async move { events.send(SocketEvent { attempt, origin, input }).await.is_ok() }
             };
             let reason = run(&origin, inbox, say).await;
-            let _ = events.send(SocketEvent { attempt, input: Input::ServerClosed { origin, reason } }).await;
+            let input = Input::ServerClosed { origin: origin.clone(), reason };
+            let _ = events.send(SocketEvent { attempt, origin, input }).await;
         });
         Self { outbox, task, attempt }
     }

@@ -6,6 +6,7 @@ mod common;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+use common::watch::watched;
 use common::{Clocks, Frame, Room, op, options};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -112,7 +113,7 @@ impl Crafted {
     fn encode(&self, author: u64) -> Vec<u8> {
         let of = |own: bool| if own { author } else { 9 };
         let (kind, content) = match self.content {
-            0..=2 => (4, string("xyz")),
+            0..=2 => (4, string("x😀z")),
             3 => (TYPE, vec![1]),
             4 => (TYPE, vec![0]),
             5 => (6, [string("b"), string("true")].concat()),
@@ -132,9 +133,11 @@ impl Crafted {
         }
         if bytes.is_empty() {
             match self.parent {
-                0..=2 => bytes.extend([vec![1], string("array:a")].concat()),
+                0..=1 => bytes.extend([vec![1], string("text:main")].concat()),
+                2 => bytes.extend([vec![1], string("array:a")].concat()),
                 3 => bytes.extend([vec![1], string("map:m")].concat()),
-                n => bytes.extend([vec![0], id(of(n % 2 == 0), (n - 4).into())].concat()),
+                n @ 4..=5 => bytes.extend([vec![0], id(9, n.into())].concat()),
+                n => bytes.extend([vec![0], id(author, (n - 6).into())].concat()),
             }
             if let Some(sub) = self.sub {
                 bytes.extend(string(if sub { "k" } else { "l" }));
@@ -146,16 +149,16 @@ impl Crafted {
     }
 }
 
-/// What author 9 made for others to refer to: a text, two types, a value in one of them.
+/// What author 9 made for others to refer to: a text, a map, an array, values in that.
 fn ground() -> Vec<u8> {
     section(
         9,
         0,
         &[
-            in_root("array:a", STRING, &string("abcd")),
+            in_root("text:main", STRING, &string("abcd")),
             in_root("map:m", TYPE | 0x20, &[string("k"), vec![1]].concat()),
             [vec![TYPE | 0x80], id(9, 3), vec![0]].concat(),
-            in_type((9, 5), STRING, &string("inner")),
+            in_type((9, 5), ANY, &[5, 126, 126, 126, 126, 126]),
         ],
         NO_DELETES,
     )
@@ -195,6 +198,8 @@ proptest! {
                 updates.push((7, update));
             }
         }
+        // All of them, where `applies` names the one.
+        let _running = watched(format!("{updates:?}"));
         let (ab, ba) = (doc(1), doc(2));
         apply(&ab, &ground);
         apply(&ba, &ground);
@@ -224,6 +229,7 @@ fn apply(doc: &yrs::Doc, update: &[u8]) {
 }
 
 fn applies(doc: &yrs::Doc, update: &[u8]) -> Result<(), String> {
+    let _running = watched(format!("{update:?}"));
     let from = Instant::now();
     catch_unwind(AssertUnwindSafe(|| {
         let update = Update::decode_v1(update).map_err(|e| e.to_string())?;
@@ -405,11 +411,11 @@ fn types_nested_more_than_64_deep_are_refused() {
 #[test]
 fn types_nested_behind_a_sibling_count_as_deep() {
     // Each level: a text in the type, and the next type to the right of the text.
-    let mut structs = vec![in_root("map:m", TYPE, &[0])];
+    let mut structs = vec![in_root("map:m", TYPE, &[2])];
     for level in 0..100 {
         let parent = (7, level * 2);
         structs.push(in_type(parent, STRING, &string("x")));
-        structs.push([vec![TYPE | 0x80], id(7, level * 2 + 1), vec![0]].concat());
+        structs.push([vec![TYPE | 0x80], id(7, level * 2 + 1), vec![2]].concat());
     }
     assert_eq!(refused(&section(7, 0, &structs, NO_DELETES)), UpdateError::TooDeep);
 }
@@ -508,6 +514,38 @@ fn values_in_a_text_are_refused() {
         UpdateError::Misplaced
     );
     assert!(verdict(&section(7, 0, &[in_root("array:a", ANY, &[1, 126])], NO_DELETES)).is_ok());
+}
+
+/// `yrs` 0.28.1 reads such an array without end: it counts the string as two values and finds one.
+#[test]
+fn strings_among_values_are_refused() {
+    let smile = string("😀");
+    let nested = |type_ref: &[u8], kind: u8, content: &[u8]| {
+        let holder = in_root("map:m", TYPE | 0x20, &[&string("k")[..], type_ref].concat());
+        section(7, 0, &[holder, in_type((7, 0), kind, content)], NO_DELETES)
+    };
+    for root in ["array:a", "map:m", "xml:x"] {
+        let update = section(7, 0, &[in_root(root, STRING, &smile)], NO_DELETES);
+        assert_eq!(refused(&update), UpdateError::Misplaced, "{root}");
+    }
+    for values in [&[0][..], &[1], &[3, 1, b'p'], &[4]] {
+        let update = nested(values, STRING, &smile);
+        assert_eq!(refused(&update), UpdateError::Misplaced, "{values:?}");
+    }
+    let beside = section(
+        7,
+        0,
+        &[in_root("array:a", ANY, &[1, 126]), [vec![STRING | 0x80], id(7, 0), smile.clone()].concat()],
+        NO_DELETES,
+    );
+    assert_eq!(refused(&beside), UpdateError::Misplaced);
+
+    for text in [&[2][..], &[6]] {
+        assert!(verdict(&nested(text, STRING, &smile)).is_ok());
+        assert_eq!(refused(&nested(text, ANY, &[1, 126])), UpdateError::Misplaced);
+    }
+    let entry = in_root("map:m", STRING | 0x20, &[string("k"), smile].concat());
+    assert!(verdict(&section(7, 0, &[entry], NO_DELETES)).is_ok());
 }
 
 #[test]

@@ -6,7 +6,7 @@ pub mod seal;
 
 use rand_core::{CryptoRng, RngCore, SeedableRng as _};
 
-/// The randomness of one machine: ChaCha20, seeded once by the driver.
+/// The randomness of one machine: `ChaCha20`, seeded once by the driver.
 ///
 /// A machine never asks the system for randomness, so one seed replays a run to the byte.
 #[derive(Clone)]

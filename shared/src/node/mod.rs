@@ -319,7 +319,7 @@ impl Node {
             Input::Candidate { link, candidate } => {
                 self.with_link(link, now, |slot, _| slot.handle_candidate(candidate));
             }
-            Input::Opened { link } => self.with_link(link, now, |slot, now| slot.handle_open(now)),
+            Input::Opened { link } => self.with_link(link, now, crate::link::Link::handle_open),
             Input::Part { link, part } => {
                 self.with_link(link, now, |slot, now| slot.handle_channel(&part, now));
             }

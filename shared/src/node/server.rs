@@ -294,7 +294,7 @@ impl Servers {
                     silent.push(origin.clone());
                 }
                 State::Ready { heard, .. } if *heard + SILENCE <= now.monotonic => {
-                    silent.push(origin.clone())
+                    silent.push(origin.clone());
                 }
                 _ => {}
             }

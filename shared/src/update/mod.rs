@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use parse::{MAX_DEPTH, MAX_SAFE, Reader};
 pub use shape::Shape;
-use shape::{Container, Kind, Parent, Place, Run};
+use shape::{Container, Kind, List, Parent, Place, Run};
 
 /// The largest update, in bytes.
 pub const MAX_UPDATE: usize = 1 << 20;
@@ -224,7 +224,9 @@ impl Check<'_> {
                 let sub = if info & HAS_PARENT_SUB == 0 { None } else { Some(self.reader.string()?.into()) };
                 Ok(match parent {
                     None => Place::Gone,
-                    Some((parent, depth)) => Place::In(Arc::new(Container { parent, sub, depth })),
+                    Some((parent, list, depth)) => {
+                        Place::In(Arc::new(Container { parent, sub, list, depth }))
+                    }
                 })
             }
         }
@@ -238,27 +240,29 @@ impl Check<'_> {
         Ok(Some(self.run(client, clock)?.place.clone()))
     }
 
-    /// The parent and its depth; `None` for one that its author deleted as it made it.
-    fn parent(&mut self) -> Result<Option<(Parent, u8)>, UpdateError> {
+    /// The parent, what its list takes, and its depth; `None` for one that its author deleted as
+    /// it made it.
+    fn parent(&mut self) -> Result<Option<(Parent, List, u8)>, UpdateError> {
         match self.reader.uint()? {
             1 => {
                 let name = self.reader.string()?;
                 if name.len() > MAX_ROOT_NAME {
                     return Err(UpdateError::NameTooLong);
                 }
-                Ok(Some((Parent::Root(name.into()), 0)))
+                Ok(Some((Parent::Root(name.into()), List::of_root(name), 0)))
             }
             0 => {
                 let (client, clock) = self.id()?;
                 let run = self.run(client, clock)?;
                 match (run.kind, &run.place) {
-                    (Kind::Deleted, _) | (Kind::Type, Place::Gone) => Ok(None),
+                    (Kind::Deleted, _) | (Kind::Type(_), Place::Gone) => Ok(None),
                     (Kind::Content, _) => Err(UpdateError::NotAParent),
-                    (Kind::Type, Place::In(around)) => {
+                    (Kind::Type(list), Place::In(around)) => {
                         if around.depth >= MAX_NESTING {
                             return Err(UpdateError::TooDeep);
                         }
-                        Ok(Some((Parent::Type { client, clock }, around.depth + 1)))
+                        let parent = Parent::Type { client, clock };
+                        Ok(Some((parent, list, around.depth + 1)))
                     }
                 }
             }
@@ -288,12 +292,16 @@ impl Check<'_> {
                 1
             }
             7 => {
-                match self.reader.byte()? {
-                    0..=2 | 4 | 6 => {}
-                    3 => drop(self.reader.string()?),
+                let list = match self.reader.byte()? {
+                    0 | 1 | 4 => List::Values,
+                    2 | 6 => List::Text,
+                    3 => {
+                        self.reader.string()?;
+                        List::Values
+                    }
                     _ => return Err(UpdateError::Unsupported),
-                }
-                return Ok((1, Kind::Type));
+                };
+                return Ok((1, Kind::Type(list)));
             }
             8 => {
                 let values = self.reader.count(1)?;
@@ -305,8 +313,15 @@ impl Check<'_> {
             // 2, obsolete JSON: `yrs` reads one string more than Yjs wrote. 9: subdocuments.
             _ => return Err(UpdateError::Unsupported),
         };
-        // In a text these would take up positions without being seen.
-        if matches!(kind, 3 | 8) && is_text(place) {
+        let misplaced = match list_at(place) {
+            // These would take up positions without being seen.
+            Some(List::Text) => matches!(kind, 3 | 8),
+            // `yrs` counts a string in UTF-16 units and reads it by characters: in an array it
+            // waits forever for the second half of a surrogate pair.
+            Some(List::Values) => matches!(kind, 4..=6),
+            Some(List::Unknown) | None => false,
+        };
+        if misplaced {
             return Err(UpdateError::Misplaced);
         }
         Ok((len, Kind::Content))
@@ -373,12 +388,10 @@ impl Check<'_> {
     }
 }
 
-fn is_text(place: &Place) -> bool {
+/// What goes where an item is placed; `None` under a map key, and where nothing is kept.
+fn list_at(place: &Place) -> Option<List> {
     match place {
-        Place::In(container) => match &container.parent {
-            Parent::Root(name) => container.sub.is_none() && name.starts_with("text:"),
-            Parent::Type { .. } => false,
-        },
-        Place::Gone => false,
+        Place::In(container) if container.sub.is_none() => Some(container.list),
+        _ => None,
     }
 }

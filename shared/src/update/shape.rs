@@ -57,7 +57,28 @@ pub(super) enum Kind {
     /// Deleted within the transaction that made it; what it was is not told.
     Deleted,
     /// A shared type, the only kind with children; always a run of its own.
-    Type,
+    Type(List),
+}
+
+/// What the list part of a shared type is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum List {
+    /// Strings, embeds, format marks.
+    Text,
+    /// Whole values, or nothing at all.
+    Values,
+    /// A root whose name does not tell, which nobody reads.
+    Unknown,
+}
+
+impl List {
+    pub(super) fn of_root(name: &str) -> Self {
+        match name.split_once(':') {
+            Some(("text", _)) => Self::Text,
+            Some(("array" | "map" | "xml", _)) => Self::Values,
+            _ => Self::Unknown,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -84,6 +105,8 @@ pub(super) struct Container {
     pub(super) parent: Parent,
     /// The map key; `None` for the list part.
     pub(super) sub: Option<Box<str>>,
+    /// What the list part of the parent takes.
+    pub(super) list: List,
     /// The number of types around it, the root not counted.
     pub(super) depth: u8,
 }
@@ -96,7 +119,9 @@ pub(super) enum Parent {
 
 pub(super) fn push(runs: &mut Vec<Run>, run: Run) {
     match runs.last_mut() {
-        Some(last) if last.kind == run.kind && run.kind != Kind::Type && last.place == run.place => {
+        Some(last)
+            if last.kind == run.kind && !matches!(run.kind, Kind::Type(_)) && last.place == run.place =>
+        {
             last.end = run.end;
         }
         _ => runs.push(run),

@@ -9,6 +9,8 @@
     unreachable_pub
 )]
 
+pub mod watch;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};

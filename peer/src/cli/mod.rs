@@ -1,0 +1,82 @@
+//! The command line: arguments in, one request to the agent or a few, words or JSON out.
+//!
+//! # Layout
+//! - `args`: the arguments.
+//! - `client`, `start`: the connection to the agent, which is started if there is none.
+//! - `rooms`, `texts`, `device`, `docs`: the commands.
+//! - `print`, `qr`: what they print.
+
+mod args;
+mod client;
+mod device;
+mod docs;
+mod print;
+mod qr;
+mod rooms;
+mod start;
+mod texts;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tracing_subscriber::EnvFilter;
+
+use crate::agent::place::Home;
+use crate::failure::{Failure, USAGE};
+use args::{Arguments, Command};
+use client::Client;
+use print::Out;
+
+/// What every command works with.
+struct Context {
+    home: Home,
+    out: Out,
+    log: Option<String>,
+}
+
+impl Context {
+    /// The agent, started if there is none.
+    fn agent(&self) -> Result<Client, Failure> {
+        start::connect(&self.home, self.log.as_deref(), &[])
+    }
+}
+
+/// Does what the arguments say.
+pub(crate) fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let out = Out { json: arguments.json };
+    match begin(arguments, out) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            out.failure(&failure);
+            if failure.code == USAGE { ExitCode::from(2) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+fn begin(arguments: Arguments, out: Out) -> Result<(), Failure> {
+    if let Some(filter) = &arguments.log {
+        let filter = EnvFilter::try_new(filter)
+            .map_err(|error| Failure::new(USAGE, format!("--log {filter:?}: {error}")))?;
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    }
+    let home = Home::find(arguments.home)?;
+    let context = Context { home, out, log: arguments.log };
+    match arguments.command {
+        Command::Id => device::id(&context),
+        Command::Up(up) => device::up(&context, up),
+        Command::Down => device::down(&context),
+        Command::Create { name, servers } => rooms::create(&context, &name, &servers),
+        Command::Invite(invite) => rooms::invite(&context, &invite),
+        Command::Join { ticket, timeout } => rooms::join(&context, &ticket, timeout),
+        Command::Rooms => rooms::rooms(&context),
+        Command::Members { room } => rooms::members(&context, &room),
+        Command::Wait(wait) => rooms::wait(&context, &wait),
+        Command::Leave { room, yes } => rooms::leave(&context, &room, yes),
+        Command::Cat { room } => texts::cat(&context, &room),
+        Command::Edit(edit) => texts::edit(&context, edit),
+        Command::Follow { room } => texts::follow(&context, &room),
+        Command::Completions { shell } => docs::completions(out, shell),
+        Command::Man { dir } => docs::man(out, dir.as_deref()),
+    }
+}
