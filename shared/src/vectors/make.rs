@@ -340,7 +340,9 @@ pub(super) fn mesh() -> Value {
     let (records, invite) = room();
     let (room, frames) = three_frames();
     let mut frontier = Frontier::default();
-    frames.iter().for_each(|frame| frontier.add(frame.chain(), frame.seq()));
+    for frame in &frames {
+        frontier.add(frame.chain(), frame.seq());
+    }
     let list = links();
     let known = || Knowledge::new(records.heads(), &frontier);
     let items = || {

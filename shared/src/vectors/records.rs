@@ -199,6 +199,12 @@ fn refused(a: &Author, genesis: &Record, invite: &Record) -> Vec<(&'static str, 
     ]
 }
 
+fn insert(into: &mut Records, records: &[Record]) {
+    for record in records {
+        into.insert(record.clone());
+    }
+}
+
 /// One way in: the acceptance and a countersignature that knows `prev`.
 fn admission(
     records: &Records,
@@ -215,7 +221,7 @@ fn admission(
 
 fn case(what: &str, records: &[Record]) -> Value {
     let mut all = Records::new(records[0].clone()).unwrap();
-    records[1..].iter().for_each(|record| drop(all.insert(record.clone())));
+    insert(&mut all, &records[1..]);
     assert_eq!(all.len(), records.len(), "{what}");
     let membership = Membership::of(&all);
     let members: Vec<Value> = membership
@@ -242,7 +248,7 @@ pub(super) fn membership() -> Value {
 
     let first = admission(&base, &invite, 0x30, &b, &a, &base);
     let mut known = base.clone();
-    first.iter().for_each(|record| drop(known.insert(record.clone())));
+    insert(&mut known, &first);
     let key = invite_key(&[0x32; 32]).public();
     let next = b.invite(known.room(), known.heads(), TIME + 3000, key, TIME + DAY, 1, None).unwrap();
     known.insert(next.clone());
@@ -250,7 +256,7 @@ pub(super) fn membership() -> Value {
 
     let concurrent = admission(&base, &invite, 0x30, &c, &a, &base);
     let mut later = base.clone();
-    first.iter().for_each(|record| drop(later.insert(record.clone())));
+    insert(&mut later, &first);
     let too_late = admission(&later, &invite, 0x30, &c, &a, &later);
     let own = admission(&base, &invite, 0x30, &b, &b, &base);
     let acceptance_only = vec![first[0].clone()];
@@ -278,7 +284,7 @@ fn as5_the_vectors_of_membership_hold_in_any_order() {
                 rest.swap(at, (rng.next_u64() % (at as u64 + 1)) as usize);
             }
             let mut records = Records::new(decoded[0].clone()).unwrap();
-            rest.into_iter().for_each(|record| drop(records.insert(record)));
+            insert(&mut records, &rest);
             let membership = Membership::of(&records);
             let expected = list(&case["members"]);
             assert_eq!(membership.len(), expected.len(), "{}", case["what"]);
