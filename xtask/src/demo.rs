@@ -29,6 +29,11 @@ impl Demo {
         say("A server runs. It brings people together and need not be trusted:");
         println!("  symbolon-server --listen {}", origin.trim_start_matches("ws://"));
 
+        for (name, user, device) in
+            [("ada", "Ada", "laptop"), ("ben", "Ben", "phone"), ("cleo", "Cleo", "workstation")]
+        {
+            self.peer(name, &["up", "--user", user, "--device-name", device])?;
+        }
         say("Ada creates a room and writes into it:");
         self.peer("ada", &["create", "plans", "--server", &origin])?;
         self.peer("ada", &["edit", "plans", "--insert", "Ada: shall we meet?\n"])?;
