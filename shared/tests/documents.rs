@@ -1,4 +1,7 @@
 //! The documents name only tests that exist.
+//!
+//! `cargo test -p symbolon-core --test documents -- --ignored` puts tests whose names begin with a row's id (`rv1_…`) and
+//! that no row names yet into their rows; what is still missing in a row is for a person to say.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::BTreeSet;
@@ -50,4 +53,30 @@ fn tests_that_documents_name_exist() {
             assert!(functions.contains(name), "docs/{document} names `{name}`, which is no test");
         }
     }
+}
+
+/// `RV1` for `rv1_…`.
+fn row(test: &str) -> Option<String> {
+    let (id, _) = test.split_once('_')?;
+    let (kind, number) = id.split_at_checked(2)?;
+    let kinds = ["rv", "ad", "me", "st", "cl", "as"];
+    let fits = kinds.contains(&kind) && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    fits.then(|| id.to_uppercase())
+}
+
+#[test]
+#[ignore = "writes docs/REQUIREMENTS.md"]
+fn requirements_are_brought_up_to_date() {
+    let path = root().join("docs/REQUIREMENTS.md");
+    let text = fs::read_to_string(&path).unwrap();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    for test in functions() {
+        let (Some(row), false) = (row(&test), text.contains(&format!("`{test}`"))) else { continue };
+        if let Some(line) = lines.iter_mut().find(|line| line.starts_with(&format!("| {row} |"))) {
+            let cells = line.trim_end_matches(" |");
+            let cells = cells.strip_suffix("| open").map_or(format!("{cells}, "), |rest| format!("{rest}| "));
+            *line = format!("{cells}`{test}` |");
+        }
+    }
+    fs::write(path, lines.join("\n") + "\n").unwrap();
 }
