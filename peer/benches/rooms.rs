@@ -62,7 +62,7 @@ async fn ticket_to_text() {
                     PeerEvent::Text { .. } => {}
                 }
             }
-            steps.map(|step| step.unwrap_or_default())
+            steps.map(Option::unwrap_or_default)
         });
         newcomer.join(&ticket, Duration::from_secs(30)).await.unwrap();
         assert!(newcomer.text(room, "main").await.unwrap().starts_with("the text"));

@@ -412,6 +412,12 @@ impl Room {
         self.call_due(ctx);
     }
 
+    pub(super) fn reset_link(&mut self, device: &DeviceId) {
+        if let Some(slot) = self.up.get(device).and_then(|id| self.slots.get_mut(id)) {
+            slot.link.close(CloseReason::Replaced);
+        }
+    }
+
     /// Everybody who is here: linked with us, in a topic, or with a fresh list that claims a link.
     pub(super) fn present(&self, own: &DeviceId, now: Duration) -> BTreeSet<DeviceId> {
         let seen = self.visible.values().filter_map(|visible| visible.device);
