@@ -42,9 +42,9 @@ impl Failure {
             "wrong_server" => "Do not go on before you know why: ask whoever runs the server.",
             "no_connection" => "Try again; if it stays so, a firewall may stand between you and all members.",
             "join_under_way" => "Wait for it: `symbolon rooms` shows the room once this device is in.",
+            "store" => "Then end the agent with `symbolon down`; the next command starts it anew.",
             "invalid_name" => "Choose another name.",
             "home" => "Name a directory that you may write with --home or SYMBOLON_HOME.",
-            "agent_gone" => "See `symbolon cat ROOM` for what was done before you try again.",
             _ => return None,
         })
     }

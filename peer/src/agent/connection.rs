@@ -1,5 +1,6 @@
 //! One program's connection: requests in by lines, answers and events out by lines, all bounded.
 
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -73,12 +74,14 @@ pub(super) async fn serve(stream: UnixStream, agent: Arc<Agent>) {
 }
 
 /// Tells a program that there is no seat for it.
-pub(super) fn refuse(stream: &UnixStream) {
+pub(super) fn refuse(stream: UnixStream) {
     let message = format!("{CONNECTIONS} programs are connected to the agent already; end one");
     let error = Failure::new("too_many_connections", message);
     let line = format!("{}\n", response(Value::Null, Err(error.into())));
-    // A fresh socket has room for this.
-    let _ = stream.try_write(line.as_bytes());
+    if let Ok(mut stream) = stream.into_std() {
+        // It does not block, and a fresh socket has room for this.
+        let _ = stream.write_all(line.as_bytes());
+    }
 }
 
 struct Connection {

@@ -81,6 +81,15 @@ impl Session {
 
     /// Does what a request asks.
     pub(super) async fn call(&self, method: &str, given: Value) -> Result<Answer, RpcError> {
+        let answer = self.answer(method, given).await;
+        if matches!(&answer, Err(RpcError::Failure(failure)) if failure.code == "closed") {
+            // Without its peer the agent is of no use; the next command starts another.
+            self.agent.stop.notify_one();
+        }
+        answer
+    }
+
+    async fn answer(&self, method: &str, given: Value) -> Result<Answer, RpcError> {
         let result = match method {
             "hello" => self.hello(&params(given)?),
             "create" => self.create(params(given)?).await?,

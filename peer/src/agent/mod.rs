@@ -103,7 +103,7 @@ async fn accept(listener: &UnixListener, agent: &Arc<Agent>) {
                     drop(seat);
                 });
             }
-            Err(_) => connection::refuse(&stream),
+            Err(_) => connection::refuse(stream),
         }
     }
 }

@@ -26,7 +26,9 @@ impl Home {
     /// The named directory, or the user's own.
     pub(crate) fn find(named: Option<PathBuf>) -> Result<Self, Failure> {
         let from = |variable| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let is_named = named.is_some();
+        // What the environment names, commands need not name again.
+        let is_named = named.is_some()
+            && named.as_deref().map(Path::as_os_str) != std::env::var_os("SYMBOLON_HOME").as_deref();
         let dir = named
             .filter(|dir| !dir.as_os_str().is_empty())
             .or_else(|| from("XDG_DATA_HOME").filter(|dir| dir.is_absolute()).map(|dir| dir.join("symbolon")))

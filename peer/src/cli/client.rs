@@ -109,6 +109,6 @@ pub(crate) fn gone(error: &io::Error) -> Failure {
         }
         _ => format!(" ({error})"),
     };
-    let message = format!("the agent ended before it answered{why}; what was asked may be done or not");
+    let message = format!("the agent ended before it answered{why}; look what was done before you try again");
     Failure::new("agent_gone", message)
 }

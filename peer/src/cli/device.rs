@@ -59,9 +59,9 @@ fn foreground(context: &Context, up: Up) -> Result<(), Failure> {
         let pid = std::process::id();
         let json = json!({ "device": ready.device, "name": ready.name, "pid": pid, "socket": socket });
         // Whoever started it may be gone; the agent is there for others.
-        let _ = context.out.either(&json, || {
-            format!("The agent of {} is running; programs reach it at {socket}.", ready.name)
-        });
+        context
+            .out
+            .tell(&json, &format!("The agent of {} is running; programs reach it at {socket}.", ready.name));
     })
 }
 
@@ -70,7 +70,11 @@ pub(super) fn down(context: &Context) -> Result<(), Failure> {
     let Some(mut agent) = Client::connect_to_any_version(&context.home)? else {
         return context.out.either(&json!({ "stopped": false }), || "No agent is running.".into());
     };
-    agent.call("shutdown", &json!({}))?;
+    match agent.call("shutdown", &json!({})) {
+        // It may be gone before its answer is.
+        Err(failure) if failure.code != "agent_gone" => return Err(failure),
+        _ => {}
+    }
     agent.wait_for_end(Duration::from_secs(20))?;
     context.out.either(&json!({ "stopped": true }), || "The agent has ended.".into())
 }

@@ -39,19 +39,25 @@ impl Out {
 
     /// Prints bytes. A reader that has seen enough ends the command.
     pub(crate) fn bytes(self, bytes: &[u8]) -> Result<(), Failure> {
-        let mut stdout = io::stdout().lock();
-        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        match write(bytes) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => process::exit(0),
             Err(error) => Err(Failure::new("io", format!("the output cannot be written: {error}"))),
             Ok(()) => Ok(()),
         }
     }
 
+    /// Prints a line for whoever is there to read it.
+    pub(crate) fn tell(self, json: &Value, words: &str) {
+        let line = if self.json { json.to_string() } else { words.to_owned() };
+        let _ = write(format!("{line}\n").as_bytes());
+    }
+
     /// Prints why a command was not done.
     pub(crate) fn failure(self, failure: &Failure) {
         let Failure { code, message } = failure;
         if self.json && code != USAGE {
-            let _ = self.line(&json!({ "error": { "code": code, "message": message } }));
+            let line = json!({ "error": { "code": code, "message": message } });
+            let _ = write(format!("{line}\n").as_bytes());
             return;
         }
         let mut words = format!("error: {}\n", printable(message));
@@ -60,6 +66,11 @@ impl Out {
         }
         let _ = io::stderr().write_all(words.as_bytes());
     }
+}
+
+fn write(bytes: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes).and_then(|()| stdout.flush())
 }
 
 /// Without what would make a terminal do something, or show another text than there is.

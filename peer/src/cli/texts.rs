@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::args::{Edit, Place};
-use super::client::{Client, gone};
+use super::client::Client;
 use super::print::{printable, short};
 use crate::failure::Failure;
 
@@ -139,7 +139,7 @@ pub(super) fn follow(context: &Context, room: &str) -> Result<(), Failure> {
             out.line(&format!("{author}  {}", printable(&describe(change))))?;
         }
     }
-    Err(gone(&io::ErrorKind::UnexpectedEof.into()))
+    Err(Failure::new("agent_gone", "the agent ended; follow again to start another"))
 }
 
 fn describe(change: &Value) -> String {
