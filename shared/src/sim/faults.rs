@@ -78,6 +78,7 @@ impl<D: Document> World<D> {
         }
         for host in self.hosts() {
             self.hosts[host.0].doom_lifted();
+            self.wake(host);
             self.boot(host);
         }
     }

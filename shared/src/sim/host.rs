@@ -161,7 +161,13 @@ impl<D: Document> World<D> {
     }
 
     pub(super) fn wake(&mut self, id: HostId) {
-        if self.hosts[id.0].asleep.take().is_some() {
+        let now = self.now;
+        let host = &mut self.hosts[id.0];
+        if let Some(until) = host.asleep.take() {
+            // Woken before its time.
+            if let Some(running) = &mut host.running {
+                running.zero = running.zero.saturating_sub(until.saturating_sub(now));
+            }
             self.note("wake", id.0 as u64, &[]);
             let look = Duration::from_millis(self.rng.below(LOOK_MS));
             self.after(look, Event::Recover(super::faults::Recovery::Noticed(id)));
@@ -231,16 +237,19 @@ impl<D: Document> World<D> {
 
     /// Edits a room's document, as an application that waits: `Some` once the change is on disk.
     pub fn edit(&mut self, id: HostId, room: &RoomId, act: impl FnOnce(&mut D)) -> Option<()> {
-        let running = self.hosts[id.0].running.as_mut()?;
-        act(running.docs.get_mut(room)?);
+        act(self.doc_mut(id, room)?);
         self.with(id, |node, now| node.flush(room, now))
     }
 
     /// Edits a room's document, as an editor does: the change goes out when the node asks for it.
     pub fn type_in(&mut self, id: HostId, room: &RoomId, act: impl FnOnce(&mut D)) -> Option<()> {
-        let running = self.hosts[id.0].running.as_mut()?;
-        act(running.docs.get_mut(room)?);
+        act(self.doc_mut(id, room)?);
         self.with(id, |node, now| node.local_changed(room, now))
+    }
+
+    fn doc_mut(&mut self, id: HostId, room: &RoomId) -> Option<&mut D> {
+        let host = &mut self.hosts[id.0];
+        host.running.as_mut().filter(|_| host.asleep.is_none())?.docs.get_mut(room)
     }
 
     /// Founds a room.
