@@ -60,8 +60,8 @@ impl<D: Document> World<D> {
             }
             7 | 8 => {
                 let when = [Crash::Now, Crash::BeforeCommit, Crash::AfterCommit][self.rng.below(3) as usize];
+                self.hosts[host.0].back = Some(time);
                 self.crash(host, when);
-                self.after(time, Event::Recover(Recovery::Boot(host)));
             }
             9 => self.sleep(host, time),
             10 => self.change_network(host),

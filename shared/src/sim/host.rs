@@ -56,6 +56,8 @@ pub(super) struct Host<D> {
     /// Until when it sleeps.
     pub(super) asleep: Option<Duration>,
     doom: Option<Crash>,
+    /// How long after the next crash it is switched on again.
+    pub(super) back: Option<Duration>,
     timer: Option<(Duration, u64)>,
     /// How often its timer fired at this moment.
     fired: (Duration, u32),
@@ -86,6 +88,7 @@ impl<D: Document> World<D> {
             boots: 0,
             asleep: None,
             doom: None,
+            back: None,
             timer: None,
             fired: (Duration::ZERO, 0),
             connections: 0,
@@ -133,6 +136,9 @@ impl<D: Document> World<D> {
         (host.asleep, host.doom) = (None, None);
         if let Some(timer) = host.timer.take() {
             self.events.remove(&timer);
+        }
+        if let Some(time) = host.back.take() {
+            self.after(time, Event::Recover(super::faults::Recovery::Boot(id)));
         }
         // The system closes a killed process' sockets; a machine without power closes nothing.
         let silent = self.conditions.silently(&mut self.rng);

@@ -52,7 +52,7 @@ use server::{Server, Socket};
 const EPOCH_MS: u64 = 1_800_000_000_000;
 
 /// Events one world may need; more of them is a loop without end.
-const MAX_EVENTS: u64 = 20_000_000;
+const MAX_EVENTS: u64 = 2_000_000;
 
 /// A machine with one node on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -176,7 +176,10 @@ impl<D: Document> World<D> {
             return false;
         }
         let Some(event) = self.events.remove(&key) else { return false };
-        assert!(self.number < MAX_EVENTS, "the world does not come to rest");
+        if self.number >= MAX_EVENTS {
+            let last: Vec<&String> = self.trace.log().iter().rev().take(60).collect();
+            panic!("the world does not come to rest: {last:#?}");
+        }
         self.now = key.0;
         self.happen(event);
         true
