@@ -45,6 +45,8 @@ pub mod origin;
 pub mod record;
 pub mod rendezvous;
 pub mod signal;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod ticket;
 pub mod time;
 pub mod topology;

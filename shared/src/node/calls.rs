@@ -277,7 +277,6 @@ impl Room {
         if !self.is_member() {
             return;
         }
-        self.list_timeout(ctx);
         let own = ctx.author.device();
         let wanted: Vec<DeviceId> = self.wanted().map(|(device, _)| *device).collect();
         for device in expected(&own, wanted) {
@@ -439,11 +438,15 @@ impl Room {
     }
 
     fn list_soon(&mut self, ctx: &mut Ctx<'_>) {
+        // A newcomer's list counts for nobody; it signs its first one when it is in.
+        if !self.is_member() {
+            return;
+        }
         let soon = ctx.now.monotonic + LIST_SOON;
         self.list_due = Some(self.list_due.map_or(soon, |due| due.min(soon)));
     }
 
-    fn list_timeout(&mut self, ctx: &mut Ctx<'_>) {
+    pub(super) fn list_timeout(&mut self, ctx: &mut Ctx<'_>) {
         if self.list_due.is_some_and(|due| due <= ctx.now.monotonic) {
             self.refresh_list(ctx);
         }
