@@ -21,21 +21,25 @@ use crate::membership::{MAX_CHAIN, Membership, Records};
 use crate::record::{Author, Body, Record, RecordError};
 use crate::ticket::Ticket;
 
-/// Bytes of every announcement, a member's or a newcomer's.
-pub const ANNOUNCEMENT: usize = 32 + seal::OVERHEAD;
+/// Bytes of every announcement, a member's or a newcomer's: a device id and its signature, sealed.
+pub const ANNOUNCEMENT: usize = 32 + 64 + seal::OVERHEAD;
 
 /// Bytes in front of a sealed proof, by which a member finds the invite it is for.
 pub const TAG: usize = 8;
 
-/// A member's announcement: its device, readable by members, bound to topic and session (PROTOCOL §6.1).
+/// A member's announcement: its device and the device's signature, readable by members, bound to topic and session
+/// (PROTOCOL §6.1). Without the signature anybody who ever held a ticket could announce a session as a member's.
 pub fn announce(
     secret: &RoomSecret,
     topic: &Topic,
     session: &SessionId,
-    device: &DeviceId,
+    device: &SignKey,
     rng: &mut Rng,
 ) -> Vec<u8> {
-    seal::seal(&secret.announce_key(), &announce_ad(topic, session), device.as_bytes(), rng)
+    let ad = announce_ad(topic, session);
+    let signature = device.sign(Domain::Announce, &ad);
+    let plain = [&device.public()[..], signature.as_bytes()].concat();
+    seal::seal(&secret.announce_key(), &ad, &plain, rng)
 }
 
 /// A newcomer's announcement: random bytes of the same length.
@@ -50,8 +54,12 @@ pub fn read_announcement(
     session: &SessionId,
     announcement: &[u8],
 ) -> Option<DeviceId> {
-    let plain = seal::open(&secret.announce_key(), &announce_ad(topic, session), announcement)?;
-    Some(DeviceId::from_bytes(plain.try_into().ok()?))
+    let ad = announce_ad(topic, session);
+    let plain = seal::open(&secret.announce_key(), &ad, announcement)?;
+    let (device, signature) = plain.split_first_chunk::<32>()?;
+    let signature = Signature::from_bytes(signature.try_into().ok()?);
+    verify(device, Domain::Announce, &ad, &signature).ok()?;
+    Some(DeviceId::from_bytes(*device))
 }
 
 fn announce_ad(topic: &Topic, session: &SessionId) -> Vec<u8> {

@@ -301,7 +301,13 @@ impl Log {
 
     fn wait(&mut self, frame: Frame, missing: Option<FrameId>) -> Inserted {
         let bytes = frame.wire().len();
-        if self.waiting_bytes + bytes <= MAX_WAITING_BYTES {
+        if self.waiting_bytes + bytes > MAX_WAITING_BYTES {
+            // What waits for something that never comes must not keep out what does.
+            self.waiting.clear();
+            self.strangers.clear();
+            self.waiting_bytes = 0;
+        }
+        {
             let queue = match missing {
                 Some(id) => self.waiting.entry(id).or_default(),
                 None => self.strangers.entry(frame.chain().author).or_default(),

@@ -62,7 +62,7 @@ impl Frontier {
     /// Adds one frame of a chain.
     pub fn add(&mut self, chain: ChainId, seq: u32) {
         let count = self.0.entry(chain).or_default();
-        *count = (*count).max(seq + 1);
+        *count = (*count).max(seq.saturating_add(1));
     }
 }
 

@@ -266,6 +266,9 @@ impl Link {
 
     /// The driver made the offer or answer that was asked for.
     pub fn handle_description(&mut self, sdp: String) {
+        if sdp.len() > MAX_SDP {
+            return self.close(CloseReason::Connection("this device has too many addresses".to_owned()));
+        }
         match std::mem::replace(&mut self.state, State::Closed) {
             State::ExpectLocalOffer { pattern, remote, prologue, records, mut rng } => {
                 let first = First::new(sdp, &records);

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::crypto::keys::BoxKey;
 use crate::id::{DeviceId, RecordId};
-use crate::record::{Acceptance, Body, DeviceRecord, Invite, Record};
+use crate::record::{Body, DeviceRecord, Invite, Record};
 
 /// The longest chain of records from a member to the genesis that a handshake carries, in bytes.
 pub const MAX_CHAIN: usize = 48 * 1024;
@@ -60,108 +60,88 @@ impl Membership {
     /// Evaluates the records.
     pub fn of(records: &Records) -> Self {
         let mut this = Self::default();
-        let genesis = records.genesis();
-        let Body::Genesis(body) = genesis.body() else { return this };
+        let Body::Genesis(body) = records.genesis().body() else { return this };
         let founder = Member { device: body.founder.clone(), invited_by: None, admission: None, rank: 0 };
-        this.admitted.insert(founder.device.device);
-        this.members.insert(founder.device.device, founder);
-        // Members admit members: each round adds those whose issuer and countersigner are members by now. It ends,
-        // since every round but the last adds one.
+        let founder_id = founder.device.device;
         let acceptances = acceptances(records);
+        // First, who was ever let in, by somebody who was: it grows with every round until one adds nobody.
+        this.admitted.insert(founder_id);
         while this.admit_round(records, &acceptances) {}
+        // Then who has a place, by the invites of those who have one.
+        this.members.insert(founder_id, founder);
+        while this.place_round(records, &acceptances) {}
         this
     }
 
-    fn admit_round(
-        &mut self,
-        records: &Records,
-        acceptances: &BTreeMap<RecordId, Vec<Candidate<'_>>>,
-    ) -> bool {
-        let mut grew = false;
+    fn admit_round(&mut self, records: &Records, acceptances: &Acceptances) -> bool {
+        let before = self.admitted.len();
+        for (id, candidates) in acceptances {
+            let issuer = records.get(id).map(Record::author);
+            if issuer.is_some_and(|issuer| self.admitted.contains(&issuer)) {
+                let let_in = candidates.iter().filter(|candidate| candidate.let_in(&self.admitted).is_some());
+                let devices: Vec<DeviceId> = let_in.map(Candidate::device).collect();
+                self.admitted.extend(devices);
+            }
+        }
+        self.admitted.len() > before
+    }
+
+    fn place_round(&mut self, records: &Records, acceptances: &Acceptances) -> bool {
+        let mut changed = false;
         for (invite_id, candidates) in acceptances {
             let Some(Body::Invite(invite)) = records.get(invite_id).map(Record::body) else { continue };
-            if self.invites.contains_key(invite_id) && candidates.iter().all(|c| self.counted(c)) {
-                continue;
-            }
-            let Some(issuer) = self.members.get(&invite.issuer) else { continue };
-            let rank = issuer.rank + 1;
-            let standing = self.standing(records, invite, candidates);
-            for candidate in &standing.all {
-                grew |= self.admitted.insert(candidate.acceptance.device.device);
-            }
-            let places = Places {
-                left: invite.uses.saturating_sub(standing.placed.len() as u32),
-                takers: standing.placed.iter().map(|(c, _)| c.acceptance.device.device).collect(),
-            };
-            self.invites.insert(*invite_id, places);
-            for (candidate, countersignature) in standing.placed {
-                let device = candidate.acceptance.device.clone();
-                let admission = Admission { invite: *invite_id, acceptance: candidate.id, countersignature };
-                let member =
-                    Member { device, invited_by: Some(invite.issuer), admission: Some(admission), rank };
-                let known = self.members.entry(member.device.device);
-                match known {
-                    std::collections::btree_map::Entry::Vacant(entry) => {
-                        entry.insert(member);
-                        grew = true;
-                    }
-                    // A device let in twice stands by the admission nearest to the genesis, then the smallest id.
-                    std::collections::btree_map::Entry::Occupied(mut entry) => {
-                        let key = |m: &Member| (m.rank, m.admission);
-                        if entry.get().admission.is_some() && key(&member) < key(entry.get()) {
-                            entry.insert(member);
-                            grew = true;
-                        }
-                    }
+            let Some(rank) = self.members.get(&invite.issuer).map(|issuer| issuer.rank + 1) else { continue };
+            let placed = self.placed(records, invite, candidates);
+            let takers = placed.iter().map(|(candidate, _)| candidate.device()).collect();
+            let left = invite.uses.saturating_sub(placed.len() as u32);
+            self.invites.insert(*invite_id, Places { left, takers });
+            for (candidate, (acceptance, countersignature)) in placed {
+                let admission = Admission { invite: *invite_id, acceptance, countersignature };
+                let member = Member {
+                    device: candidate.record.clone(),
+                    invited_by: Some(invite.issuer),
+                    admission: Some(admission),
+                    rank,
+                };
+                // A device let in twice stands by the admission nearest to the genesis, then the smallest id.
+                let nearer = self.members.get(&candidate.device()).is_none_or(|known| {
+                    known.admission.is_some() && (rank, member.admission) < (known.rank, known.admission)
+                });
+                if nearer {
+                    self.members.insert(candidate.device(), member);
+                    changed = true;
                 }
             }
         }
-        grew
+        changed
     }
 
-    fn counted(&self, candidate: &Candidate<'_>) -> bool {
-        candidate.countersigners.iter().all(|(by, _)| self.members.contains_key(by))
-            && self.admitted.contains(&candidate.acceptance.device.device)
-    }
-
-    /// Which candidates a member let in, and which of them have a place. A taker whose every countersignature was
-    /// made in the knowledge of as many others as there are places is void; among concurrent ones the smallest
-    /// acceptance stands.
-    fn standing<'a>(
+    /// Which candidates have a place, each with its acceptance and countersignature. A taker whose every
+    /// countersignature was made in the knowledge of as many others as there are places is void; among concurrent
+    /// ones the smallest acceptance stands.
+    fn placed<'a>(
         &self,
         records: &Records,
         invite: &Invite,
-        candidates: &'a [Candidate<'a>],
-    ) -> Standing<'a> {
-        let mut all: Vec<(&Candidate<'_>, Vec<RecordId>)> = Vec::new();
-        for candidate in candidates {
-            let own = candidate.acceptance.device.device;
-            let valid: Vec<_> = (candidate.countersigners.iter())
-                .filter(|(by, _)| *by != own && self.members.contains_key(by))
-                .map(|(_, id)| *id)
-                .collect();
-            if !valid.is_empty() {
-                all.push((candidate, valid));
-            }
+        candidates: &'a [Candidate],
+    ) -> Vec<(&'a Candidate, (RecordId, RecordId))> {
+        let uses = invite.uses as usize;
+        let let_in = |candidate: &'a Candidate| Some((candidate, candidate.let_in(&self.admitted)?));
+        let mut placed: Vec<_> = candidates.iter().filter_map(let_in).collect();
+        if placed.len() > uses {
+            let valid = |candidate: &Candidate| candidate.valid(&self.admitted).map(|(_, id)| id).collect();
+            let by: Vec<Vec<RecordId>> = placed.iter().map(|(candidate, _)| valid(candidate)).collect();
+            let past = |ids: &Vec<RecordId>| ids.iter().map(|id| records.past(id)).collect();
+            let pasts: Vec<Vec<BTreeSet<RecordId>>> = by.iter().map(past).collect();
+            let earlier = |i: usize| {
+                let knew = |j: usize| pasts[i].iter().all(|past| by[j].iter().any(|id| past.contains(id)));
+                (0..by.len()).filter(|&j| j != i && knew(j)).count()
+            };
+            let mut n = 0..by.len();
+            placed.retain(|_| n.next().is_some_and(|i| earlier(i) < uses));
+            placed.truncate(uses);
         }
-        let mut placed: Vec<(&Candidate<'_>, RecordId)> = Vec::new();
-        if all.len() <= invite.uses as usize {
-            placed.extend(all.iter().map(|(candidate, by)| (*candidate, by[0])));
-        } else {
-            let pasts: Vec<Vec<BTreeSet<RecordId>>> =
-                all.iter().map(|(_, by)| by.iter().map(|id| records.past(id)).collect()).collect();
-            for (i, (candidate, by)) in all.iter().enumerate() {
-                let earlier = (0..all.len())
-                    .filter(|&j| j != i)
-                    .filter(|&j| pasts[i].iter().all(|past| all[j].1.iter().any(|id| past.contains(id))))
-                    .count();
-                if earlier < invite.uses as usize {
-                    placed.push((candidate, by[0]));
-                }
-            }
-            placed.truncate(invite.uses as usize);
-        }
-        Standing { all: all.into_iter().map(|(candidate, _)| candidate).collect(), placed }
+        placed
     }
 
     /// The member with this device, if it is one.
@@ -232,39 +212,54 @@ impl Membership {
     }
 }
 
-struct Candidate<'a> {
-    id: RecordId,
-    acceptance: &'a Acceptance,
-    /// Who countersigned, and with which record, in the order of the records' ids.
-    countersigners: Vec<(DeviceId, RecordId)>,
+/// A device that accepted an invite.
+struct Candidate {
+    record: DeviceRecord,
+    /// Who countersigned, which of its acceptances, with which record; in the order of acceptances.
+    countersigned: Vec<(DeviceId, RecordId, RecordId)>,
 }
 
-struct Standing<'a> {
-    all: Vec<&'a Candidate<'a>>,
-    placed: Vec<(&'a Candidate<'a>, RecordId)>,
+/// Per invite those that accepted it, in the order of their first acceptance's id.
+type Acceptances = BTreeMap<RecordId, Vec<Candidate>>;
+
+impl Candidate {
+    fn device(&self) -> DeviceId {
+        self.record.device
+    }
+
+    /// The acceptances and countersignatures that count, if those in `admitted` may let others in.
+    fn valid<'a>(
+        &'a self,
+        admitted: &'a BTreeSet<DeviceId>,
+    ) -> impl Iterator<Item = (RecordId, RecordId)> + 'a {
+        let counts = |by: &DeviceId| *by != self.device() && admitted.contains(by);
+        let valid = self.countersigned.iter().filter(move |(by, ..)| counts(by));
+        valid.map(|(_, acceptance, countersignature)| (*acceptance, *countersignature))
+    }
+
+    fn let_in(&self, admitted: &BTreeSet<DeviceId>) -> Option<(RecordId, RecordId)> {
+        self.valid(admitted).next()
+    }
 }
 
-/// Per invite, the acceptances that its key signed, in the order of their ids. One device counts once per invite.
-fn acceptances(records: &Records) -> BTreeMap<RecordId, Vec<Candidate<'_>>> {
+fn acceptances(records: &Records) -> Acceptances {
     let mut by_acceptance: BTreeMap<RecordId, Vec<(DeviceId, RecordId)>> = BTreeMap::new();
     for record in records.iter() {
         if let Body::Countersignature(body) = record.body() {
             by_acceptance.entry(body.acceptance).or_default().push((body.author, record.id()));
         }
     }
-    let mut out: BTreeMap<RecordId, Vec<Candidate<'_>>> = BTreeMap::new();
+    let mut out: Acceptances = BTreeMap::new();
     for (id, countersigners) in by_acceptance {
         let Some(Body::Acceptance(acceptance)) = records.get(&id).map(Record::body) else { continue };
-        let Some(Body::Invite(invite)) = records.get(&acceptance.invite).map(Record::body) else { continue };
-        let bound = invite.bound.is_none_or(|bound| bound == acceptance.device.device);
-        if !bound || acceptance.redeems(invite).is_err() {
-            continue;
-        }
         let candidates = out.entry(acceptance.invite).or_default();
-        let device = acceptance.device.device;
-        match candidates.iter_mut().find(|c| c.acceptance.device.device == device) {
-            Some(candidate) => candidate.countersigners.extend(countersigners),
-            None => candidates.push(Candidate { id, acceptance, countersigners }),
+        let countersigned = countersigners.into_iter().map(|(by, record)| (by, id, record));
+        match candidates.iter_mut().find(|candidate| candidate.device() == acceptance.device.device) {
+            Some(candidate) => candidate.countersigned.extend(countersigned),
+            None => candidates.push(Candidate {
+                record: acceptance.device.clone(),
+                countersigned: countersigned.collect(),
+            }),
         }
     }
     out

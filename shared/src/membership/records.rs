@@ -50,7 +50,11 @@ impl Records {
     pub(crate) fn unlinked(genesis: Record, excerpt: &[Record]) -> Self {
         let room = RoomId::from_bytes(*genesis.id().as_bytes());
         let by_id = excerpt.iter().map(|record| (record.id(), record.clone())).collect();
-        Self { room, genesis, by_id, heads: BTreeSet::new(), waiting: BTreeMap::new() }
+        let mut this = Self { room, genesis, by_id, heads: BTreeSet::new(), waiting: BTreeMap::new() };
+        let unfit: Vec<RecordId> =
+            this.by_id.values().filter(|record| !this.fits(record)).map(Record::id).collect();
+        unfit.iter().for_each(|id| drop(this.by_id.remove(id)));
+        this
     }
 
     /// The room.
@@ -115,6 +119,11 @@ impl Records {
 
     /// Adds a record whose signatures were checked by decoding it.
     pub fn insert(&mut self, record: Record) -> Inserted {
+        self.insert_if(record, |_, _| true)
+    }
+
+    /// Adds a record, and those that waited for it, as far as each `counts` by the records before it.
+    pub fn insert_if(&mut self, record: Record, counts: impl Fn(&Self, &Record) -> bool) -> Inserted {
         if record.room() != Some(self.room) || matches!(record.body(), Body::Device(_)) {
             return Inserted::Foreign;
         }
@@ -122,19 +131,34 @@ impl Records {
             return Inserted::Known;
         }
         if !self.ready(&record) {
-            if self.waiting.len() < MAX_WAITING {
-                self.waiting.insert(record.id(), record);
+            if self.waiting.len() >= MAX_WAITING {
+                // What waits for something that never comes must not keep out what does.
+                self.waiting.clear();
             }
+            self.waiting.insert(record.id(), record);
             return Inserted::Waiting;
+        }
+        if !self.fits(&record) || !counts(self, &record) {
+            return Inserted::Foreign;
         }
         let mut added = vec![record.clone()];
         self.add(record);
         while let Some(id) = self.waiting.iter().find(|(_, record)| self.ready(record)).map(|(id, _)| *id) {
             let Some(record) = self.waiting.remove(&id) else { break };
-            added.push(record.clone());
-            self.add(record);
+            if self.fits(&record) && counts(self, &record) {
+                added.push(record.clone());
+                self.add(record);
+            }
         }
         Inserted::New(added)
+    }
+
+    /// An acceptance must be signed with the key of its invite, and by the device it is bound to.
+    fn fits(&self, record: &Record) -> bool {
+        let Body::Acceptance(acceptance) = record.body() else { return true };
+        let Some(Body::Invite(invite)) = self.get(&acceptance.invite).map(Record::body) else { return false };
+        invite.bound.is_none_or(|bound| bound == acceptance.device.device)
+            && acceptance.redeems(invite).is_ok()
     }
 
     fn ready(&self, record: &Record) -> bool {

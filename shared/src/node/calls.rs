@@ -9,6 +9,7 @@ use super::room::{Room, Visible};
 use super::server::back_off;
 use crate::admission::{Admitted, read_announcement};
 use crate::crypto::Rng;
+use crate::crypto::keys::sha256;
 use crate::id::{DeviceId, SessionId};
 use crate::link::{CloseReason, Incoming, Kind, Link, LinkOutput, Signal, prologue};
 use crate::mesh::{Message, Relay};
@@ -31,6 +32,9 @@ const LIST_EVERY: Duration = Duration::from_secs(30);
 
 /// How long a change of links waits for others to be told with it.
 const LIST_SOON: Duration = Duration::from_millis(50);
+
+/// How many sessions a room may show, over all servers: a server allows 256 in a room, a hostile one any number.
+const MAX_VISIBLE: usize = 1024;
 
 /// By which way the signals of one attempt travel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +110,9 @@ impl Room {
         let device = read_announcement(&self.secret, self.topic(), &session, &announcement.0)
             .filter(|device| *device != ctx.author.device());
         let at = (origin.clone(), session);
+        if !self.visible.contains_key(&at) && self.visible.len() >= MAX_VISIBLE {
+            return;
+        }
         let proofs = self.visible.get(&at).map_or(0, |visible| visible.proofs);
         let before = self.visible.insert(at, Visible { device, proofs });
         let Some(device) = device else { return };
@@ -114,7 +121,9 @@ impl Room {
             if let Some(slot) = self.up.get(&device).and_then(|id| self.slots.get_mut(id)) {
                 slot.link.probe(ctx.now);
             }
-            self.peers.entry(device).or_default().reset(ctx.now.monotonic);
+            if let Some(peer) = self.peers.get_mut(&device) {
+                peer.reset(ctx.now.monotonic);
+            }
         }
     }
 
@@ -200,6 +209,10 @@ impl Room {
         if device == own || !self.is_member() {
             return;
         }
+        let hash = sha256(signal.payload);
+        if self.seen.contains(&hash) {
+            return;
+        }
         // Both called at once: the smaller one's offer wins.
         let ours = self.pending.get(&device).and_then(|id| self.slots.get(id));
         if ours.is_some_and(|slot| slot.link.is_initiator()) && own < device {
@@ -209,6 +222,7 @@ impl Room {
         let box_secret = &ctx.author.keys().box_secret;
         let read = Incoming::read(box_secret, Some(&remote), &prologue, signal.tag, signal.payload, ctx.rng);
         if let Ok(incoming) = read {
+            self.seen.insert(hash);
             self.answer(device, incoming, path, ctx);
         }
     }

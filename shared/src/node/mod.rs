@@ -15,6 +15,7 @@ mod admit;
 mod calls;
 mod io;
 mod room;
+mod seen;
 mod server;
 mod store;
 mod sync;

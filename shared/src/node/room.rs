@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Ctx;
 use super::calls::{Peer, Slot};
 use super::io::{Event, LinkId, MemberStatus, Output};
+use super::seen::Seen;
 use super::store::{self, Meta};
 use super::sync::Pulling;
 use crate::admission::{Admitted, Prover, announce, announce_nothing};
@@ -62,6 +63,17 @@ impl Join {
     }
 }
 
+/// What became of an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// It counts now.
+    New,
+    /// It was here already.
+    Known,
+    /// It waits for something, or counts for nothing.
+    Held,
+}
+
 /// A session in the room's topic at a server.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Visible {
@@ -99,6 +111,7 @@ pub(super) struct Room {
     last_local: Option<Duration>,
     collect_at: Option<Duration>,
     pub(super) rejected: u64,
+    pub(super) seen: Seen,
 }
 
 impl Room {
@@ -134,6 +147,7 @@ impl Room {
             last_local: None,
             collect_at: None,
             rejected: 0,
+            seen: Seen::default(),
         }
     }
 
@@ -159,6 +173,9 @@ impl Room {
         self.membership = Membership::of(&records);
         self.records_stored = records.len();
         self.records = Some(records);
+        for (device, _) in self.membership.members() {
+            self.peers.entry(*device).or_default();
+        }
         self.incarnation = incarnation;
         self.member = true;
         for frame in frames {
@@ -222,7 +239,7 @@ impl Room {
     pub(super) fn enter(&mut self, origin: &Origin, ctx: &mut Ctx<'_>) {
         let Some(session) = ctx.servers.session(origin) else { return };
         let announcement = if self.member {
-            announce(&self.secret, &self.topic, &session, &ctx.author.device(), ctx.rng)
+            announce(&self.secret, &self.topic, &session, &ctx.author.keys().sign, ctx.rng)
         } else {
             announce_nothing(ctx.rng)
         };
@@ -297,12 +314,27 @@ impl Room {
     }
 
     /// Adds a record that was checked, tells the neighbours, and acts on what it changes.
-    pub(super) fn add_record(&mut self, record: Record, from: Option<DeviceId>, ctx: &mut Ctx<'_>) -> bool {
-        let Some(records) = &mut self.records else { return false };
+    pub(super) fn add_record(&mut self, record: Record, from: Option<DeviceId>, ctx: &mut Ctx<'_>) -> Taken {
+        let Some(records) = &mut self.records else { return Taken::Held };
         let item = *record.id().as_bytes();
-        let membership::Inserted::New(added) = records.insert(record) else {
-            self.gossip.arrived(&item);
-            return false;
+        // Whoever was let in may write records; a newcomer's acceptance speaks for itself, by the invite's key.
+        let (known, membership) = (records.len(), &self.membership);
+        let counts = |records: &Records, record: &Record| {
+            matches!(record.body(), Body::Acceptance(_))
+                || membership.was_admitted(&record.author())
+                || (records.len() > known && Membership::of(records).was_admitted(&record.author()))
+        };
+        let added = match records.insert_if(record, counts) {
+            membership::Inserted::New(added) => added,
+            membership::Inserted::Known => {
+                self.gossip.arrived(&item);
+                return Taken::Known;
+            }
+            membership::Inserted::Waiting => return Taken::Held,
+            membership::Inserted::Foreign => {
+                self.gossip.arrived(&item);
+                return Taken::Held;
+            }
         };
         for record in &added {
             ctx.emit(store::persist_record(&self.id, self.records_stored, record));
@@ -326,6 +358,7 @@ impl Room {
             self.accepted(frames, from, ctx);
         }
         for device in new {
+            self.peers.entry(device).or_default();
             ctx.event(Event::Member { room: self.id, device });
             if device == ctx.author.device() && !self.member {
                 self.become_member(ctx);
@@ -333,28 +366,28 @@ impl Room {
             }
         }
         self.check_joined(ctx);
-        true
+        Taken::New
     }
 
-    /// Adds a frame that was checked; says whether it was new.
-    pub(super) fn add_frame(&mut self, frame: Frame, from: Option<DeviceId>, ctx: &mut Ctx<'_>) -> bool {
+    /// Adds a frame that was checked.
+    pub(super) fn add_frame(&mut self, frame: Frame, from: Option<DeviceId>, ctx: &mut Ctx<'_>) -> Taken {
         let chain = frame.chain();
         let item = *frame.id().as_bytes();
         match self.log.insert(frame, |device| self.membership.was_admitted(device)) {
             Inserted::New(frames) => {
                 self.accepted(frames, from, ctx);
-                true
+                Taken::New
             }
             Inserted::Known => {
                 self.gossip.arrived(&item);
-                false
+                Taken::Known
             }
-            Inserted::Waiting => true,
+            Inserted::Waiting => Taken::Held,
             Inserted::Refused(why) => {
                 self.gossip.arrived(&item);
                 let (room, device) = (self.id, chain.author);
                 ctx.event(Event::Cut { room, device, why: why.to_string() });
-                true
+                Taken::Held
             }
         }
     }

@@ -63,6 +63,8 @@ pub(super) struct Servers {
     pins: BTreeMap<Origin, ServerKey>,
     /// Those whose key is on disk.
     stored: BTreeSet<Origin>,
+    /// Keys that tickets name for servers not met yet; gone with the last room that uses the server.
+    expected: BTreeMap<Origin, ServerKey>,
     events: VecDeque<(Origin, ServerEvent)>,
 }
 
@@ -75,8 +77,12 @@ impl Servers {
 
     /// A ticket names this key; what was seen before counts more.
     pub(super) fn expect_key(&mut self, origin: &Origin, key: Option<ServerKey>) {
-        if let Some(key) = key {
-            self.pins.entry(origin.clone()).or_insert(key);
+        let Some(key) = key else { return };
+        if !self.pins.contains_key(origin) {
+            self.expected.insert(origin.clone(), key);
+            if let Some(server) = self.by_origin.get_mut(origin) {
+                server.key.get_or_insert(key);
+            }
         }
     }
 
@@ -91,7 +97,7 @@ impl Servers {
             Server {
                 state: State::Dialling(now.monotonic + SIGN_IN),
                 attempts: 0,
-                key: self.pins.get(origin).copied(),
+                key: self.pins.get(origin).or_else(|| self.expected.get(origin)).copied(),
                 trouble: None,
             }
         });
@@ -99,6 +105,7 @@ impl Servers {
     }
 
     pub(super) fn keep_only(&mut self, used: &BTreeSet<Origin>, out: &mut VecDeque<Output>) {
+        self.expected.retain(|origin, _| used.contains(origin));
         self.by_origin.retain(|origin, _| {
             let keep = used.contains(origin);
             if !keep {
@@ -181,16 +188,17 @@ impl Servers {
         let event = match (message, &mut server.state) {
             (ServerMessage::Challenge(challenge), State::ExpectChallenge(deadline)) => {
                 let deadline = *deadline;
-                if let Err(trouble) = check_challenge(&challenge, origin, server.key) {
-                    return self.fail(origin, trouble, rng, out, now);
-                }
+                let version = match check_challenge(&challenge, origin, server.key) {
+                    Ok(version) => version,
+                    Err(trouble) => return self.fail(origin, trouble, rng, out, now),
+                };
                 server.key = Some(challenge.server_key);
                 if self.stored.insert(origin.clone()) {
                     self.pins.insert(origin.clone(), challenge.server_key);
                     out.push_back(store::persist_pin(origin, &challenge.server_key));
                 }
                 let key = SignKey::generate(rng);
-                let hello = Hello::sign(&key, &challenge, VERSIONS[0], origin.clone(), now.unix_ms);
+                let hello = Hello::sign(&key, &challenge, version, origin.clone(), now.unix_ms);
                 let text = ClientMessage::Hello(hello).encode();
                 out.push_back(Output::SendServer { origin: origin.clone(), text });
                 server.state = State::ExpectWelcome(deadline, key);
@@ -320,12 +328,12 @@ impl Servers {
     }
 }
 
-/// RV3: the server must be reachable where we dialled it, and be the one it was last time.
+/// RV3: the server must be reachable where we dialled it, and be the one it was last time. Gives the version to speak.
 fn check_challenge(
     challenge: &Challenge,
     origin: &Origin,
     pinned: Option<ServerKey>,
-) -> Result<(), JoinFailure> {
+) -> Result<u32, JoinFailure> {
     if challenge.verify().is_err() {
         return Err(JoinFailure::WrongServer(format!(
             "{origin} signed its challenge with a key it does not have"
@@ -343,16 +351,16 @@ fn check_challenge(
             "the server at {origin} has another key than before: it is another server, or somebody is in between"
         )));
     }
-    if !challenge.versions.iter().any(|version| VERSIONS.contains(version)) {
-        return Err(JoinFailure::Refused(Refusal {
+    let common = VERSIONS.iter().rev().find(|version| challenge.versions.contains(version));
+    common.copied().ok_or_else(|| {
+        JoinFailure::Refused(Refusal {
             code: crate::signal::RefusalCode::UnsupportedVersion,
             message: format!(
                 "the server speaks versions {:?}, this program {VERSIONS:?}",
                 challenge.versions
             ),
-        }));
-    }
-    Ok(())
+        })
+    })
 }
 
 /// `first`·1.5^`attempts`, at most `last`, jittered down to its half.

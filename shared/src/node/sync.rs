@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use super::Ctx;
 use super::io::Event;
-use super::room::Room;
+use super::room::{Room, Taken};
 use crate::DecodeError;
 use crate::crypto::keys::sha256;
 use crate::frames::{ChainId, Frame};
 use crate::gossip::{ItemId, Send};
 use crate::id::{DeviceId, FrameId, RecordId};
 use crate::membership::Records;
-use crate::mesh::{BATCH_BYTES, Item, Knowledge, Message};
+use crate::mesh::{BATCH_BYTES, Item, Knowledge, MAX_IDS, Message};
 use crate::record::Record;
 use crate::topology::LinkList;
 
@@ -76,7 +76,7 @@ impl Room {
             Message::Batch { items, more } => {
                 let mut any = false;
                 for item in &items {
-                    any |= self.item(from, item, ctx)?;
+                    any |= self.item(from, item, ctx)? == Taken::New;
                 }
                 if self.pulling.as_ref().is_some_and(|pulling| pulling.from == from) {
                     self.pulling = None;
@@ -96,7 +96,7 @@ impl Room {
             Message::Push(items) => {
                 let mut any = false;
                 for item in &items {
-                    any |= self.item(from, item, ctx)?;
+                    any |= self.item(from, item, ctx)? != Taken::Known;
                 }
                 if !any && self.gossip.duplicate(&from) {
                     self.send_to(&from, &Message::Prune, ctx);
@@ -140,7 +140,7 @@ impl Room {
     }
 
     /// Takes one item; says whether it was new. An error means that the neighbour passed on what does not verify.
-    fn item(&mut self, from: DeviceId, item: &Item, ctx: &mut Ctx<'_>) -> Result<bool, DecodeError> {
+    fn item(&mut self, from: DeviceId, item: &Item, ctx: &mut Ctx<'_>) -> Result<Taken, DecodeError> {
         match item {
             Item::Record(wire) => {
                 let record = Record::decode(wire).map_err(|error| DecodeError::new(error.to_string()))?;
@@ -148,10 +148,14 @@ impl Room {
             }
             Item::Frame(wire) => {
                 let frame = Frame::decode(wire).map_err(|error| DecodeError::new(error.to_string()))?;
-                if let Some(peer) = self.peers.get_mut(&from) {
-                    peer.knowledge.add(frame.chain(), frame.seq());
+                let (chain, seq) = (frame.chain(), frame.seq());
+                let taken = self.add_frame(frame, Some(from), ctx);
+                if let Some(peer) = self.peers.get_mut(&from)
+                    && taken != Taken::Held
+                {
+                    peer.knowledge.add(chain, seq);
                 }
-                Ok(self.add_frame(frame, Some(from), ctx))
+                Ok(taken)
             }
             Item::Links(wire) => {
                 let Some(list) = LinkList::decode(self.id, wire) else {
@@ -162,23 +166,27 @@ impl Room {
         }
     }
 
-    fn add_list(&mut self, list: LinkList, from: DeviceId, ctx: &mut Ctx<'_>) -> bool {
+    fn add_list(&mut self, list: LinkList, from: DeviceId, ctx: &mut Ctx<'_>) -> Taken {
         self.gossip.arrived(&sha256(&list.wire));
         let (own, device) = (ctx.author.device(), list.device);
+        if device == own && list.version > self.list_version {
+            // From before a restart with the clock set back: the next list must count more than this one.
+            self.list_version = (list.version.0, list.version.1 + 1);
+            self.refresh_list(ctx);
+        }
         if device == own || self.membership.member(&device).is_none() {
-            // Nobody's list, or one of ours that came around.
-            return true;
+            return Taken::Held;
         }
         let now = ctx.now.monotonic;
         let peer = self.peers.entry(device).or_default();
         if peer.list.as_ref().is_some_and(|(known, _)| known.version >= list.version) {
-            return false;
+            return Taken::Known;
         }
         peer.list = Some((list.clone(), now));
         self.spread_list(&list, Some(from), ctx);
         ctx.event(Event::Presence { room: self.id });
         self.call_due(ctx);
-        true
+        Taken::New
     }
 
     pub(super) fn spread_list(&mut self, list: &LinkList, from: Option<DeviceId>, ctx: &mut Ctx<'_>) {
@@ -329,8 +337,10 @@ impl Room {
                     self.send_to(&device, &Message::Have(ids), ctx);
                 }
                 Send::Graft(device, ids) => {
-                    let ids = ids.into_iter().map(|id| id.to_vec().into()).collect();
-                    self.send_to(&device, &Message::Graft(ids), ctx);
+                    for ids in ids.chunks(MAX_IDS) {
+                        let ids = ids.iter().map(|id| id.to_vec().into()).collect();
+                        self.send_to(&device, &Message::Graft(ids), ctx);
+                    }
                 }
             }
         }

@@ -235,6 +235,9 @@ impl Body {
                     return Err(RecordError::Field("founder is not its author"));
                 }
                 check_name(&fields.name)?;
+                if fields.policy.vouchers != 1 {
+                    return Err(RecordError::Field("policy asks for what this version cannot do"));
+                }
                 let founder = founder.clone();
                 Self::Genesis(Genesis { founder, founder_record, name: fields.name, policy: fields.policy })
             }

@@ -197,8 +197,13 @@ pub(super) fn sign_in() -> Value {
 pub(super) fn admission() -> Value {
     let member = session(0x42);
     let device = author(1).device();
-    let announcement =
-        announce(&secret(), &secret().topic(), &member, &device, &mut Rng::from_seed([0x60; 32]));
+    let announcement = announce(
+        &secret(),
+        &secret().topic(),
+        &member,
+        &author(1).keys().sign,
+        &mut Rng::from_seed([0x60; 32]),
+    );
     assert_eq!(announcement.len(), ANNOUNCEMENT);
     let newcomer = session(0x41);
     let prover = Prover::new(&ticket(false), &author(2)).unwrap();
