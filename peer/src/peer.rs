@@ -227,6 +227,11 @@ impl Peer {
         self.ask(Command::Counters).await
     }
 
+    /// Closes the link with a member, which is then set up anew like any lost link.
+    pub async fn reset_link(&self, room: RoomId, device: DeviceId) -> Result<(), Error> {
+        self.ask(|reply| Command::ResetLink { room, device, reply }).await?
+    }
+
     /// An address of this machine changed, or it woke up: everything that waits tries again at once.
     pub async fn network_changed(&self) -> Result<(), Error> {
         self.ask(Command::NetworkChanged).await

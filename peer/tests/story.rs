@@ -6,7 +6,8 @@ mod support;
 use std::time::Duration;
 
 use support::{World, deadline};
-use symbolon::InviteRequest;
+use symbolon::{InviteRequest, PeerEvent};
+use symbolon_core::node::Event;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ad1_a_ticket_opens_a_room_and_the_text_converges() {
@@ -29,4 +30,42 @@ async fn ad1_a_ticket_opens_a_room_and_the_text_converges() {
     for peer in [&a, &b, &c] {
         deadline(world.until_links(peer, room, 2)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn me2_a_lost_link_is_signalled_over_the_mesh_with_the_server_gone() {
+    let mut world = World::new().await;
+    let room = {
+        let a = world.peer("a").await;
+        let room = a.create("plans", &[world.origin()]).await.unwrap();
+        let request = InviteRequest { uses: 2, ..InviteRequest::default() };
+        let ticket = a.invite(room, request).await.unwrap();
+        let (b, c) = (world.peer("b").await, world.peer("c").await);
+        for peer in [&b, &c] {
+            peer.join(&ticket, Duration::from_secs(20)).await.unwrap();
+        }
+        for peer in [&a, &b, &c] {
+            deadline(world.until_links(peer, room, 2)).await;
+        }
+        world.server.take().unwrap().shutdown().await.unwrap();
+        let made = b.counters().await.unwrap().connections_made;
+        let mut events = b.subscribe();
+        b.reset_link(room, c.device()).await.unwrap();
+        deadline(async {
+            let up = |event: &PeerEvent| matches!(event, PeerEvent::Node(Event::LinkUp { device, .. }) if *device == c.device());
+            while !up(&events.recv().await.unwrap()) {}
+        })
+        .await;
+        assert!(
+            b.counters().await.unwrap().connections_made > made,
+            "a new connection, made without a server"
+        );
+        b.insert(room, "main", None, "over the new link").await.unwrap();
+        deadline(world.until_text(&c, room, "over the new link")).await;
+        for peer in [&a, &b, &c] {
+            peer.close().await;
+        }
+        room
+    };
+    drop((world, room));
 }

@@ -7,10 +7,10 @@ use std::process::{Child, Command, Stdio};
 use crate::run::{cargo, root, step};
 
 pub(crate) fn run(stay: bool) -> Result<(), String> {
-    let build = ["build", "--release", "-p", "symbolon-server", "-p", "symbolon"];
+    let build = ["build", "-p", "symbolon-server", "-p", "symbolon"];
     step("build", &mut cargo(build))?;
     let programs = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let programs = programs.join("release");
+    let programs = programs.join("debug");
     let homes = std::env::temp_dir().join(format!("symbolon-demo-{}", std::process::id()));
     std::fs::create_dir_all(&homes).map_err(|error| format!("{}: {error}", homes.display()))?;
     let mut demo = Demo { programs, homes, server: None };
@@ -29,6 +29,11 @@ impl Demo {
         say("A server runs. It brings people together and need not be trusted:");
         println!("  symbolon-server --listen {}", origin.trim_start_matches("ws://"));
 
+        for (name, user, device) in
+            [("ada", "Ada", "laptop"), ("ben", "Ben", "phone"), ("cleo", "Cleo", "workstation")]
+        {
+            self.peer(name, &["up", "--user", user, "--device-name", device])?;
+        }
         say("Ada creates a room and writes into it:");
         self.peer("ada", &["create", "plans", "--server", &origin])?;
         self.peer("ada", &["edit", "plans", "--insert", "Ada: shall we meet?\n"])?;

@@ -35,6 +35,7 @@ pub(crate) enum Command {
     MergeEdit { room: RoomId, name: String, base: EditBase, new: String, reply: Reply<Result<(), Error>> },
     Digest { room: RoomId, reply: Reply<Result<Vec<u8>, Error>> },
     Counters(Reply<Counters>),
+    ResetLink { room: RoomId, device: DeviceId, reply: Reply<Result<(), Error>> },
     NetworkChanged(Reply<()>),
     Close(Reply<()>),
 }
@@ -107,6 +108,10 @@ impl Driver {
                 connections_alive: self.rtc.alive(),
                 proofs_rejected: self.node.rejected_proofs(),
             })),
+            Command::ResetLink { room, device, reply } => {
+                let result = self.node.reset_link(&room, &device, now).map_err(Error::from);
+                self.answer(reply, result);
+            }
             Command::NetworkChanged(reply) => {
                 self.node.handle(symbolon_core::node::Input::NetworkChanged, now);
                 let _ = reply.send(());

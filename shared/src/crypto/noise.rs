@@ -150,9 +150,16 @@ impl Transport {
         Ok(out)
     }
 
-    /// 32 bytes that only the two ends of this handshake know (PROTOCOL §6.4).
+    /// 32 bytes that name this handshake and no other (PROTOCOL §6.4). They are a channel binding (Noise §11.2), not a
+    /// secret: whoever saw both messages and knows the room's id and both box keys can compute them.
     pub fn export(&self, label: &[u8]) -> [u8; 32] {
         derive(&self.hash, &[b"symbolon/1/export/", label])
+    }
+
+    /// The handshake's hash, for the vectors.
+    #[cfg(test)]
+    pub(crate) fn hash(&self) -> &[u8; 32] {
+        &self.hash
     }
 
     fn fresh(&self, number: u64) -> bool {

@@ -277,7 +277,6 @@ impl Room {
         if !self.is_member() {
             return;
         }
-        self.list_timeout(ctx);
         let own = ctx.author.device();
         let wanted: Vec<DeviceId> = self.wanted().map(|(device, _)| *device).collect();
         for device in expected(&own, wanted) {
@@ -412,6 +411,12 @@ impl Room {
         self.call_due(ctx);
     }
 
+    pub(super) fn reset_link(&mut self, device: &DeviceId) {
+        if let Some(slot) = self.up.get(device).and_then(|id| self.slots.get_mut(id)) {
+            slot.link.close(CloseReason::Replaced);
+        }
+    }
+
     /// Everybody who is here: linked with us, in a topic, or with a fresh list that claims a link.
     pub(super) fn present(&self, own: &DeviceId, now: Duration) -> BTreeSet<DeviceId> {
         let seen = self.visible.values().filter_map(|visible| visible.device);
@@ -433,11 +438,15 @@ impl Room {
     }
 
     fn list_soon(&mut self, ctx: &mut Ctx<'_>) {
+        // A newcomer's list counts for nobody; it signs its first one when it is in.
+        if !self.is_member() {
+            return;
+        }
         let soon = ctx.now.monotonic + LIST_SOON;
         self.list_due = Some(self.list_due.map_or(soon, |due| due.min(soon)));
     }
 
-    fn list_timeout(&mut self, ctx: &mut Ctx<'_>) {
+    pub(super) fn list_timeout(&mut self, ctx: &mut Ctx<'_>) {
         if self.list_due.is_some_and(|due| due <= ctx.now.monotonic) {
             self.refresh_list(ctx);
         }

@@ -269,6 +269,13 @@ impl Node {
         Ok(())
     }
 
+    /// Closes the link with a member, for an application that knows better; it is set up anew like any lost link.
+    pub fn reset_link(&mut self, room: &RoomId, device: &DeviceId, now: Now) -> Result<(), VerbError> {
+        self.rooms.get_mut(room).ok_or(VerbError::NoSuchRoom)?.reset_link(device);
+        self.settle(now);
+        Ok(())
+    }
+
     /// The room's Y.Doc has changes that were not handed over yet. Leads to [`Output::Collect`], at once or a little
     /// later when changes come quickly.
     pub fn local_changed(&mut self, room: &RoomId, now: Now) {

@@ -470,6 +470,7 @@ impl Room {
         }
         self.settle(ctx);
         self.prove_more(ctx);
+        self.list_timeout(ctx);
         self.call_due(ctx);
         self.sync_timeout(ctx);
         self.collect_due(ctx);

@@ -12,7 +12,7 @@ fn as5_challenge_and_hello_are_as_documented() {
     let challenge =
         Challenge::sign(&SignKey::from_secret(&[1; 32]), Nonce::from_bytes([2; 32]), origins.clone(), TIME);
     let hello = Hello::sign(&SignKey::from_secret(&[3; 32]), &challenge, 1, origins[0].clone(), TIME + 5);
-    let documented = include_str!("../../../docs/PROTOCOL-server.md");
+    let documented = include_str!("../../../docs/PROTOCOL.md");
     for message in [ServerMessage::Challenge(challenge).encode(), ClientMessage::Hello(hello).encode()] {
         assert!(documented.contains(&message), "not in the document:\n{message}");
     }

@@ -1,5 +1,5 @@
 //! The check of a change before anyone applies it: a Yjs update (v1) from one author, held against
-//! what that author had seen (`docs/PROTOCOL.md`, "Updates").
+//! what that author had seen (PROTOCOL §7.3).
 //!
 //! ```text
 //! bytes → check(update, author, start_clock, known, shape) → Checked → shape.record → apply

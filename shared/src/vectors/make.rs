@@ -1,0 +1,405 @@
+//! Keys, tickets, sign-in, proofs, frames and messages.
+
+use serde_json::{Value, json};
+
+use super::records::opened;
+use super::{DAY, TIME, author, described, hex, ids, room, secret, session};
+use crate::admission::{ANNOUNCEMENT, Prover, TAG, announce};
+use crate::crypto::Rng;
+use crate::crypto::keys::{BoxKey, DeviceKeys, Domain, SignKey, derive, invite_key};
+use crate::frames::{ChainId, Frame, Frontier, Log};
+use crate::id::{Nonce, RoomId, ServerKey};
+use crate::mesh::{Item, Knowledge, Message, Relay};
+use crate::signal::{Challenge, ClientMessage, Hello, ServerMessage};
+use crate::ticket::{Ticket, TicketServer};
+use crate::topology::LinkList;
+
+/// What each domain is called in the vectors, and its label without the zero byte behind it.
+pub(super) const DOMAINS: &[(Domain, &str)] = &[
+    (Domain::Challenge, "symbolon/1/challenge"),
+    (Domain::Hello, "symbolon/1/hello"),
+    (Domain::Record, "symbolon/1/record"),
+    (Domain::Redeem, "symbolon/1/redeem"),
+    (Domain::Proof, "symbolon/1/proof"),
+    (Domain::Frame, "symbolon/1/frame"),
+    (Domain::Links, "symbolon/1/links"),
+];
+
+pub(super) fn keys() -> Value {
+    let devices: Vec<Value> = (1..=3u8)
+        .map(|n| {
+            let keys = DeviceKeys::from_seed(&[n; 32]);
+            json!({
+                "seed": hex([n; 32]),
+                "sign_secret": hex(derive::<32>(&[n; 32], &[b"symbolon/1/sign"])),
+                "sign_public": hex(keys.id().as_bytes()),
+                "device": keys.id().to_string(),
+                "box_secret": hex(keys.box_secret.as_bytes()),
+                "box_public": hex(keys.box_secret.public().as_bytes()),
+            })
+        })
+        .collect();
+    let invites: Vec<Value> = (0x30..=0x32u8)
+        .map(|n| {
+            json!({
+                "seed": hex([n; 32]),
+                "secret": hex(derive::<32>(&[n; 32], &[b"symbolon/1/invite"])),
+                "public": hex(invite_key(&[n; 32]).public()),
+            })
+        })
+        .collect();
+    let invite_public = invite_key(&[0x30; 32]).public();
+    let proof_key = secret().proof_key(&invite_public);
+    let (newcomer, member) = (session(0x41), session(0x42));
+    let tag: [u8; TAG] = derive(&proof_key, &[b"symbolon/1/tag", newcomer.as_bytes(), member.as_bytes()]);
+    let rooms = json!([{
+        "secret": hex(secret().as_bytes()),
+        "topic": secret().topic().to_string(),
+        "announce_key": hex(secret().announce_key()),
+        "invite_public": hex(invite_public),
+        "proof_key": hex(proof_key),
+        "newcomer": newcomer.to_string(),
+        "member": member.to_string(),
+        "proof_tag": hex(tag),
+    }]);
+    let key = SignKey::from_secret(&[1; 32]);
+    let signatures: Vec<Value> = DOMAINS
+        .iter()
+        .map(|(domain, label)| {
+            json!({
+                "label": label,
+                "secret": hex([1; 32]),
+                "public": hex(key.public()),
+                "message": hex(b"hello"),
+                "signature": hex(key.sign(*domain, b"hello").as_bytes()),
+            })
+        })
+        .collect();
+    json!({ "devices": devices, "invites": invites, "rooms": rooms, "signatures": signatures })
+}
+
+/// The ticket for the invite of [`room`].
+pub(super) fn ticket(full: bool) -> Ticket {
+    let (records, invite) = room();
+    let mut servers = vec![TicketServer { origin: "ws://127.0.0.1:7600".parse().unwrap(), key: None }];
+    if full {
+        let key = Some(SignKey::from_secret(&[0x50; 32]).server());
+        servers.insert(0, TicketServer { origin: "wss://rooms.example.org".parse().unwrap(), key });
+    }
+    Ticket {
+        servers,
+        room: records.room(),
+        secret: secret(),
+        issuer: author(1).device(),
+        issuer_box: author(1).keys().box_secret.public(),
+        invite: invite.id(),
+        seed: [0x30; 32],
+        expires: TIME + DAY,
+        bound: full.then(|| author(2).device()),
+    }
+}
+
+pub(super) fn tickets() -> Value {
+    use base64::Engine as _;
+    let engine = base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let vector = |what: &str, ticket: &Ticket| {
+        let servers: Vec<Value> = ticket
+            .servers
+            .iter()
+            .map(|server| json!({ "origin": server.origin.to_string(), "key": server.key.map(|key| key.to_string()) }))
+            .collect();
+        let bytes = engine.decode(&ticket.text()[9..]).unwrap();
+        let (cbor, checksum) = bytes.split_at(bytes.len() - 4);
+        described(
+            what,
+            json!({
+                "fields": {
+                    "version": 1,
+                    "servers": servers,
+                    "room": ticket.room.to_string(),
+                    "secret": hex(ticket.secret.as_bytes()),
+                    "issuer": ticket.issuer.to_string(),
+                    "issuer_box": hex(ticket.issuer_box.as_bytes()),
+                    "invite": ticket.invite.to_string(),
+                    "seed": hex(ticket.seed),
+                    "expires": ticket.expires,
+                    "bound": ticket.bound.map(|device| device.to_string()),
+                },
+                "cbor": hex(cbor),
+                "checksum": hex(checksum),
+                "text": ticket.text(),
+                "link": ticket.link(),
+            }),
+        )
+    };
+    let short = ticket(false);
+    let text = short.text();
+    let mut newer = engine.decode(&text[9..]).unwrap();
+    newer.truncate(newer.len() - 4);
+    newer[2] = 2;
+    let checksum = crate::crypto::keys::sha256(&newer);
+    newer.extend(&checksum[..4]);
+    let refused = json!([
+        { "why": "not_a_ticket", "text": "" },
+        { "why": "not_a_ticket", "text": "https://rooms.example.org/" },
+        { "why": "damaged", "text": "symbolon1" },
+        { "why": "damaged", "text": &text[..text.len() - 1] },
+        { "why": "damaged", "text": format!("{}{}", &text[..40], &text[41..]) },
+        { "why": "version", "text": format!("symbolon1{}", engine.encode(newer)) },
+    ]);
+    json!({
+        "tickets": [
+            vector("one server, not bound", &short),
+            vector("two servers, one with its key; bound to a device", &ticket(true)),
+        ],
+        "refused": refused,
+    })
+}
+
+/// The bytes under a challenge's signature, written as the document has them.
+pub(super) fn challenge_bytes(challenge: &Challenge) -> Vec<u8> {
+    let mut out = Vec::new();
+    out.extend((challenge.versions.len() as u64).to_be_bytes());
+    challenge.versions.iter().for_each(|version| out.extend(version.to_be_bytes()));
+    out.extend(challenge.nonce.as_bytes());
+    out.extend(challenge.server_key.as_bytes());
+    out.extend((challenge.origins.len() as u64).to_be_bytes());
+    for origin in challenge.origins.iter().map(ToString::to_string) {
+        out.extend((origin.len() as u64).to_be_bytes());
+        out.extend(origin.as_bytes());
+    }
+    out.extend(challenge.time.to_be_bytes());
+    out
+}
+
+/// The same for a hello.
+pub(super) fn hello_bytes(nonce: &Nonce, server: &ServerKey, hello: &Hello) -> Vec<u8> {
+    let origin = hello.origin.to_string();
+    let (version, time) = (hello.version.to_be_bytes(), hello.time.to_be_bytes());
+    [&nonce.as_bytes()[..], server.as_bytes(), &version, &time, origin.as_bytes()].concat()
+}
+
+pub(super) fn sign_in() -> Value {
+    let origins = vec!["wss://rooms.example.org".parse().unwrap(), "ws://127.0.0.1:7600".parse().unwrap()];
+    let nonce = Nonce::from_bytes([2; 32]);
+    let challenge = Challenge::sign(&SignKey::from_secret(&[1; 32]), nonce, origins.clone(), TIME);
+    let hello = Hello::sign(&SignKey::from_secret(&[3; 32]), &challenge, 1, origins[0].clone(), TIME + 5);
+    json!({
+        "server_secret": hex([1; 32]),
+        "challenge_signed": hex(challenge_bytes(&challenge)),
+        "challenge": ServerMessage::Challenge(challenge.clone()).encode(),
+        "session_secret": hex([3; 32]),
+        "hello_signed": hex(hello_bytes(&nonce, &challenge.server_key, &hello)),
+        "hello": ClientMessage::Hello(hello).encode(),
+    })
+}
+
+pub(super) fn admission() -> Value {
+    let member = session(0x42);
+    let device = author(1).device();
+    let announcement =
+        announce(&secret(), &secret().topic(), &member, &device, &mut Rng::from_seed([0x60; 32]));
+    assert_eq!(announcement.len(), ANNOUNCEMENT);
+    let newcomer = session(0x41);
+    let prover = Prover::new(&ticket(false), &author(2)).unwrap();
+    let proof = prover.prove(&newcomer, &member, &mut Rng::from_seed([0x61; 32]));
+    let invite_public = invite_key(&[0x30; 32]).public();
+    let plain = crate::crypto::seal::open(
+        &secret().proof_key(&invite_public),
+        &[&newcomer.as_bytes()[..], member.as_bytes()].concat(),
+        &proof[TAG..],
+    );
+    let signed = [&prover.acceptance().id().as_bytes()[..], newcomer.as_bytes(), member.as_bytes()].concat();
+    json!({
+        "room_secret": hex(secret().as_bytes()),
+        "announcement": {
+            "session": member.to_string(),
+            "device": device.to_string(),
+            "nonce": hex(&announcement[..24]),
+            "bytes": hex(&announcement),
+        },
+        "proof": {
+            "invite_seed": hex([0x30; 32]),
+            "device_seed": hex([2; 32]),
+            "newcomer": newcomer.to_string(),
+            "member": member.to_string(),
+            "acceptance": hex(prover.acceptance().wire()),
+            "signed": hex(signed),
+            "plain": hex(plain.unwrap()),
+            "tag": hex(&proof[..TAG]),
+            "nonce": hex(&proof[TAG..TAG + 24]),
+            "bytes": hex(&proof),
+            "signal": hex([&[0][..], &proof].concat()),
+        },
+    })
+}
+
+fn varuint(mut n: u64, out: &mut Vec<u8>) {
+    while n >= 0x80 {
+        out.push((n & 0x7f) as u8 | 0x80);
+        n >>= 7;
+    }
+    out.push(n as u8);
+}
+
+/// A Yjs update (v1): `client` writes `text` to `text:main`, at the start or behind another's character.
+fn insertion(client: u64, text: &str, behind: Option<(u64, u64)>) -> Vec<u8> {
+    let mut out = vec![1, 1];
+    varuint(client, &mut out);
+    out.push(0);
+    match behind {
+        None => out.extend([&[4, 1, 9][..], b"text:main"].concat()),
+        Some((client, clock)) => {
+            out.push(0x84);
+            varuint(client, &mut out);
+            varuint(clock, &mut out);
+        }
+    }
+    varuint(text.len() as u64, &mut out);
+    out.extend(text.as_bytes());
+    out.push(0);
+    out
+}
+
+pub(super) fn three_frames() -> (RoomId, Vec<Frame>) {
+    let (records, _) = room();
+    let (a, b) = (author(1), author(2));
+    let mut log = Log::new(records.room());
+    let client = |device, incarnation| ChainId { author: device, incarnation }.client();
+    let first = insertion(client(a.device(), 0), "hello", None);
+    let first = log.compose(&a.keys().sign, 0, &first).unwrap();
+    let mut other = Log::new(records.room());
+    other.insert(first.clone(), |_| true);
+    let second = insertion(client(b.device(), 3), " world", Some((client(a.device(), 0), 4)));
+    let second = other.compose(&b.keys().sign, 3, &second).unwrap();
+    log.insert(second.clone(), |_| true);
+    let third = log.compose(&a.keys().sign, 0, &[]).unwrap();
+    (records.room(), vec![first, second, third])
+}
+
+pub(super) fn frames() -> Value {
+    use yrs::updates::decoder::Decode as _;
+    use yrs::{GetString as _, ReadTxn as _, Transact as _};
+    let (room, frames) = three_frames();
+    let doc = yrs::Doc::new();
+    for frame in frames.iter().filter(|frame| !frame.update().is_empty()) {
+        doc.transact_mut().apply_update(yrs::Update::decode_v1(frame.update()).unwrap()).unwrap();
+    }
+    let read = doc.transact();
+    let text = read.get_text("text:main").unwrap().get_string(&read);
+    let described_frames: Vec<Value> = frames
+        .iter()
+        .zip(["the first of a chain", "another author's, which has seen it", "without an update"])
+        .map(|(frame, what)| {
+            let (body, signature) = opened(frame.wire());
+            let fields: serde_json::Map<String, Value> = fields(&body);
+            described(
+                what,
+                json!({
+                    "room": room.to_string(),
+                    "author": frame.chain().author.to_string(),
+                    "incarnation": frame.chain().incarnation,
+                    "client_id": frame.chain().client(),
+                    "seq": frame.seq(),
+                    "prev": fields["prev"],
+                    "seen": fields["seen"],
+                    "update": hex(frame.update()),
+                    "body": hex(body),
+                    "signature": hex(&signature[0]),
+                    "wire": hex(frame.wire()),
+                    "id": frame.id().to_string(),
+                }),
+            )
+        })
+        .collect();
+    json!({ "frames": described_frames, "text_main": text })
+}
+
+/// `prev` and `seen` of a frame's body.
+fn fields(body: &[u8]) -> serde_json::Map<String, Value> {
+    use crate::id::FrameId;
+    let mut out = serde_json::Map::from_iter([("prev".to_owned(), Value::Null)]);
+    let mut decoder = minicbor::Decoder::new(body);
+    for _ in 0..decoder.map().unwrap().unwrap() {
+        match decoder.u8().unwrap() {
+            4 => drop(out.insert("prev".into(), decoder.decode::<FrameId>().unwrap().to_string().into())),
+            5 => drop(out.insert("seen".into(), ids(&decoder.decode::<Vec<FrameId>>().unwrap()))),
+            _ => decoder.skip().unwrap(),
+        }
+    }
+    out
+}
+
+pub(super) fn links() -> LinkList {
+    let (records, _) = room();
+    let others = vec![author(2).device(), author(3).device()];
+    LinkList::sign(&author(1).keys().sign, records.room(), session(0x43), (TIME, 7), others)
+}
+
+pub(super) fn mesh() -> Value {
+    let (records, invite) = room();
+    let (room, frames) = three_frames();
+    let mut frontier = Frontier::default();
+    for frame in &frames {
+        frontier.add(frame.chain(), frame.seq());
+    }
+    let list = links();
+    let known = || Knowledge::new(records.heads(), &frontier);
+    let items = || {
+        vec![
+            Item::Record(invite.wire().to_vec().into()),
+            Item::Frame(frames[2].wire().to_vec().into()),
+            Item::Links(list.wire.clone().into()),
+        ]
+    };
+    let names = || vec![invite.id().as_bytes().to_vec().into(), frames[2].id().as_bytes().to_vec().into()];
+    let relay = Relay {
+        from: author(1).device(),
+        from_session: session(0x43),
+        to: author(3).device(),
+        to_session: session(0x44),
+        body: vec![2, 1, 2, 3, 4, 5, 6, 7, 8, 0xff].into(),
+    };
+    let messages: Vec<Value> = [
+        ("know", Message::Know(known())),
+        ("pull", Message::Pull(Knowledge::default())),
+        ("batch", Message::Batch { items: items(), more: true }),
+        ("push", Message::Push(items())),
+        ("have", Message::Have(names())),
+        ("graft", Message::Graft(names())),
+        ("prune", Message::Prune),
+        ("relay", Message::Relay(relay)),
+    ]
+    .into_iter()
+    .map(|(kind, message)| json!({ "kind": kind, "urgent": message.urgent(), "cbor": hex(message.encode()) }))
+    .collect();
+    let chains: Vec<Value> = known()
+        .chains
+        .iter()
+        .map(|(chain, count)| {
+            json!({ "author": chain.author.to_string(), "incarnation": chain.incarnation, "frames": count })
+        })
+        .collect();
+    let (body, signature) = opened(&list.wire);
+    json!({
+        "know": { "heads": ids(&records.heads()), "chains": chains },
+        "link_list": {
+            "room": room.to_string(),
+            "device": list.device.to_string(),
+            "session": list.session.to_string(),
+            "started": list.version.0,
+            "seq": list.version.1,
+            "links": ids(&list.links),
+            "body": hex(body),
+            "signature": hex(&signature[0]),
+            "wire": hex(&list.wire),
+            "item_id": hex(crate::crypto::keys::sha256(&list.wire)),
+        },
+        "messages": messages,
+    })
+}
+
+/// The box key of a device of the vectors.
+pub(super) fn box_key(n: u8) -> BoxKey {
+    author(n).keys().box_secret.public()
+}
