@@ -189,9 +189,9 @@ fn a_ticket_is_read_from_standard_input_and_never_logged() {
     assert!(ran.out.contains("Joined notes"), "{ran:?}");
     assert_eq!(homes.feed("c", &["--json", "join", "-"], "").fails(), "malformed_ticket");
     let ticket = made["ticket"].as_str().unwrap();
-    for home in ["a", "b"] {
+    for (home, method) in [("a", "invite"), ("b", "join")] {
         let log = std::fs::read_to_string(homes.path(home).join("agent.log")).unwrap();
-        assert!(log.len() > 1000, "{home} logs");
+        assert!(log.contains(&format!("method=\"{method}\"")), "{home} logs what was asked: {log}");
         assert!(!log.contains(&ticket[..40]), "{home} logs a ticket");
     }
 }
@@ -280,12 +280,17 @@ fn cl7_an_invite_shows_a_code_for_cameras() {
 #[test]
 fn cl4_examples_run() {
     let server = Rendezvous::start();
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--package", "symbolon", "--example", "hello", "--example", "chat"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .status()
-        .unwrap();
-    assert!(built.success());
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--quiet", "--package", "symbolon", "--example", "hello", "--example", "chat"]);
+    // Build scripts that look at what cargo tells a test would run again, and all that depends on them.
+    for (variable, _) in std::env::vars_os() {
+        let name = variable.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") || name == "LD_LIBRARY_PATH"
+        {
+            build.env_remove(&variable);
+        }
+    }
+    assert!(build.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
     let examples = std::path::Path::new(env!("CARGO_BIN_EXE_symbolon")).with_file_name("examples");
     let ran = programs::Ran::from(Command::new(examples.join("hello")).arg(&server.url).output().unwrap());
     assert!(ran.out.contains("hello from the first"), "{ran:?}");

@@ -3,6 +3,8 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 use symbolon::{Error, Event, PeerEvent, RoomId, TextChange};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
 
 use super::jsonrpc;
 
@@ -30,6 +32,20 @@ pub(super) fn room_of(event: &PeerEvent) -> Option<RoomId> {
             | Event::Cut { room, .. } => Some(*room),
             Event::Server { .. } => None,
         },
+    }
+}
+
+/// Logs what happens, without texts.
+pub(super) async fn log(mut events: Receiver<PeerEvent>) {
+    loop {
+        match events.recv().await {
+            Ok(PeerEvent::Node(event)) => tracing::debug!("{event:?}"),
+            Ok(PeerEvent::Text { room, author, changes }) => {
+                tracing::debug!(?room, ?author, changes = changes.len(), "a text changed");
+            }
+            Err(RecvError::Lagged(missed)) => tracing::debug!(missed, "events were missed here"),
+            Err(RecvError::Closed) => return,
+        }
     }
 }
 

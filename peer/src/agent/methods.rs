@@ -82,7 +82,13 @@ impl Session {
     /// Does what a request asks.
     pub(super) async fn call(&self, method: &str, given: Value) -> Result<Answer, RpcError> {
         let answer = self.answer(method, given).await;
-        if matches!(&answer, Err(RpcError::Failure(failure)) if failure.code == "closed") {
+        let failed = match &answer {
+            Err(RpcError::Failure(failure)) => Some(failure.code.as_str()),
+            _ => None,
+        };
+        // Not with its parameters: a ticket may be among them.
+        tracing::debug!(method, failed, "asked");
+        if failed == Some("closed") {
             // Without its peer the agent is of no use; the next command starts another.
             self.agent.stop.notify_one();
         }
@@ -212,7 +218,7 @@ impl Session {
         use sha2::Digest as _;
         let room = self.room(&given.room).await?;
         let digest = sha2::Sha256::digest(self.agent.peer.digest(room.id).await?);
-        Ok(json!({ "sha256": digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>() }))
+        Ok(json!({ "sha256": super::hex(&digest) }))
     }
 
     async fn counters(&self, _: &Nothing) -> Result<Value, RpcError> {

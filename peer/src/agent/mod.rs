@@ -21,6 +21,7 @@ mod methods;
 pub(crate) mod place;
 mod texts;
 
+use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
 
@@ -72,12 +73,17 @@ async fn serve(options: Options, home: Home, ready: impl FnOnce(&Ready)) -> Resu
         }
     };
     let agent = Arc::new(Agent { peer, home, stop: Notify::new() });
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), device = %agent.peer.device(), "the agent is up");
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        tokio::spawn(events::log(agent.peer.subscribe()));
+    }
     ready(&Ready { device: agent.peer.device().to_string(), name: agent.peer.name().to_owned() });
     tokio::select! {
         () = accept(&listener, &agent) => {}
         () = agent.stop.notified() => {}
         () = signals.end() => {}
     }
+    tracing::info!("the agent ends");
     agent.home.remove_socket();
     agent.peer.close().await;
     Ok(())
@@ -106,6 +112,13 @@ async fn accept(listener: &UnixListener, agent: &Arc<Agent>) {
             Err(_) => connection::refuse(stream),
         }
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 /// The signals that end the agent. A closed terminal does not.

@@ -112,8 +112,7 @@ impl Home {
         // Two spellings of one directory are to lead to one agent.
         let dir = self.dir.canonicalize().unwrap_or_else(|_| self.dir.clone());
         let hash = Sha256::digest(dir.as_os_str().as_bytes());
-        let name: String =
-            hash[..16].iter().map(|byte| format!("{byte:02x}")).chain([".sock".into()]).collect();
+        let name = format!("{}.sock", super::hex(&hash[..16]));
         let user = rustix::process::getuid().as_raw();
         let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|dir| dir.is_absolute());
         let mut paths: Vec<PathBuf> = runtime

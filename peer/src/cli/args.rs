@@ -7,12 +7,15 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use symbolon::{DeviceId, Origin};
 
+/// Heads the options that every command has.
+const EVERYWHERE: &str = "Options of every command";
+
 /// Rooms for people and programs that talk directly.
 ///
 /// A room opens only to those who hold a ticket. A server brings its members together and need not be trusted: from
 /// then on they talk directly and sealed, and go on when the server is gone.
 #[derive(Debug, Parser)]
-#[command(name = "symbolon", version, propagate_version = true, subcommand_required = true)]
+#[command(name = "symbolon", version, subcommand_required = true)]
 #[command(after_help = "\
 Examples:
   symbolon create notes --server wss://rooms.example.org
@@ -28,13 +31,13 @@ A room is named by its name, its id, or the beginning of either if that fits one
 A command ends with 0 when it is done, 1 when it failed, 2 when it was used wrongly.")]
 pub(crate) struct Arguments {
     /// Directory of this device's key and rooms. [default: symbolon in `$XDG_DATA_HOME` or ~/.local/share]
-    #[arg(long, global = true, env = "SYMBOLON_HOME", value_name = "DIR", hide_env_values = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE, env = "SYMBOLON_HOME", value_name = "DIR", hide_env_values = true)]
     pub(crate) home: Option<PathBuf>,
     /// Print JSON, also for a failure: {"error":{"code","message"}}.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(crate) json: bool,
     /// What to log on stderr: error, warn, info, debug, trace, or a filter such as `symbolon=debug`.
-    #[arg(long, global = true, env = "SYMBOLON_LOG", value_name = "FILTER")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, env = "SYMBOLON_LOG", value_name = "FILTER", hide_env_values = true)]
     pub(crate) log: Option<String>,
     #[command(subcommand)]
     pub(crate) command: Command,

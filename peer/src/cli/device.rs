@@ -52,8 +52,9 @@ fn foreground(context: &Context, up: Up) -> Result<(), Failure> {
     }
     context.home.make()?;
     let mut options = Options::new(context.home.dir());
-    options.user = up.user;
-    options.device_name = up.device_name;
+    // A variable set to nothing is as good as none.
+    options.user = up.user.filter(|name| !name.is_empty());
+    options.device_name = up.device_name.filter(|name| !name.is_empty());
     let socket = context.home.socket().display().to_string();
     agent::run(options, context.home.clone(), |ready| {
         let pid = std::process::id();

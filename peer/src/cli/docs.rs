@@ -7,7 +7,7 @@ use clap_complete::Shell;
 use serde_json::json;
 
 use super::args::Arguments;
-use super::print::Out;
+use super::print::{self, Out, bytes};
 use crate::failure::Failure;
 
 /// `symbolon completions`
@@ -15,9 +15,9 @@ pub(super) fn completions(out: Out, shell: Shell) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Arguments::command(), "symbolon", &mut script);
     if out.json {
-        return out.line(&json!({ "completions": String::from_utf8_lossy(&script) }));
+        return print::line(&json!({ "completions": String::from_utf8_lossy(&script) }));
     }
-    out.bytes(&script)
+    bytes(&script)
 }
 
 /// `symbolon man`
@@ -28,9 +28,9 @@ pub(super) fn man(out: Out, dir: Option<&Path>) -> Result<(), Failure> {
             .render(&mut page)
             .map_err(|error| Failure::new("io", format!("the page cannot be made: {error}")))?;
         if out.json {
-            return out.line(&json!({ "man": String::from_utf8_lossy(&page) }));
+            return print::line(&json!({ "man": String::from_utf8_lossy(&page) }));
         }
-        return out.bytes(&page);
+        return bytes(&page);
     };
     std::fs::create_dir_all(dir)
         .and_then(|()| clap_mangen::generate_to(Arguments::command(), dir))

@@ -18,32 +18,7 @@ pub(crate) struct Out {
 impl Out {
     /// Prints the one or the other. `words` end without a newline.
     pub(crate) fn either(self, json: &Value, words: impl FnOnce() -> String) -> Result<(), Failure> {
-        if self.json { self.line(json) } else { self.line(&words()) }
-    }
-
-    /// Prints a line.
-    pub(crate) fn line(self, line: &impl Display) -> Result<(), Failure> {
-        self.bytes(format!("{line}\n").as_bytes())
-    }
-
-    /// Prints text that others wrote: as it is into a file or a pipe, without control characters on a terminal.
-    pub(crate) fn text(self, text: &str) -> Result<(), Failure> {
-        if io::stdout().is_terminal() {
-            let shown = printable(text);
-            let end = if shown.is_empty() || shown.ends_with('\n') { "" } else { "\n" };
-            self.bytes(format!("{shown}{end}").as_bytes())
-        } else {
-            self.bytes(text.as_bytes())
-        }
-    }
-
-    /// Prints bytes. A reader that has seen enough ends the command.
-    pub(crate) fn bytes(self, bytes: &[u8]) -> Result<(), Failure> {
-        match write(bytes) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => process::exit(0),
-            Err(error) => Err(Failure::new("io", format!("the output cannot be written: {error}"))),
-            Ok(()) => Ok(()),
-        }
+        if self.json { line(json) } else { line(&words()) }
     }
 
     /// Prints a line for whoever is there to read it.
@@ -65,6 +40,31 @@ impl Out {
             let _ = writeln!(words, "       {next}");
         }
         let _ = io::stderr().write_all(words.as_bytes());
+    }
+}
+
+/// Prints a line.
+pub(crate) fn line(line: &impl Display) -> Result<(), Failure> {
+    bytes(format!("{line}\n").as_bytes())
+}
+
+/// Prints text that others wrote: as it is into a file or a pipe, without control characters on a terminal.
+pub(crate) fn text(text: &str) -> Result<(), Failure> {
+    if io::stdout().is_terminal() {
+        let shown = printable(text);
+        let end = if shown.is_empty() || shown.ends_with('\n') { "" } else { "\n" };
+        bytes(format!("{shown}{end}").as_bytes())
+    } else {
+        bytes(text.as_bytes())
+    }
+}
+
+/// Prints bytes. A reader that has seen enough ends the command.
+pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
+    match write(bytes) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => process::exit(0),
+        Err(error) => Err(Failure::new("io", format!("the output cannot be written: {error}"))),
+        Ok(()) => Ok(()),
     }
 }
 

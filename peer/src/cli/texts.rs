@@ -1,6 +1,7 @@
 //! Commands on a room's text.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::process::Command;
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 use super::Context;
 use super::args::{Edit, Place};
 use super::client::Client;
-use super::print::{printable, short};
+use super::print::{self, printable, short};
 use crate::failure::Failure;
 
 /// The longest text read from standard input; a request has at most 4 MiB.
@@ -20,9 +21,9 @@ const MAX_TEXT: usize = 4 << 20;
 pub(super) fn cat(context: &Context, room: &str) -> Result<(), Failure> {
     let text = context.agent()?.call("text", &json!({ "room": room }))?;
     if context.out.json {
-        return context.out.line(&text);
+        return print::line(&text);
     }
-    context.out.text(text["text"].as_str().unwrap_or_default())
+    print::text(text["text"].as_str().unwrap_or_default())
 }
 
 /// `symbolon edit`
@@ -42,7 +43,7 @@ pub(super) fn edit(context: &Context, given: Edit) -> Result<(), Failure> {
     } else if !in_editor(context, &room)? {
         return context.out.either(&json!({ "changed": false }), || "Nothing was changed.".into());
     }
-    if context.out.json { context.out.line(&json!({ "changed": true })) } else { Ok(()) }
+    if context.out.json { print::line(&json!({ "changed": true })) } else { Ok(()) }
 }
 
 fn text_from_stdin() -> Result<String, Failure> {
@@ -111,9 +112,9 @@ pub(super) fn follow(context: &Context, room: &str) -> Result<(), Failure> {
     let mut agent = context.agent()?;
     let start = agent.call("subscribe", &json!({ "room": room }))?;
     if out.json {
-        out.line(&json!({ "text": start["text"] }))?;
+        print::line(&json!({ "text": start["text"] }))?;
     } else {
-        out.text(start["text"].as_str().unwrap_or_default())?;
+        print::text(start["text"].as_str().unwrap_or_default())?;
     }
     let mut names = Names::default();
     while let Some(message) = agent.next()? {
@@ -131,12 +132,12 @@ pub(super) fn follow(context: &Context, room: &str) -> Result<(), Failure> {
             let fields =
                 |change: &Value| only.iter().map(|key| ((*key).to_owned(), change[*key].clone())).collect();
             let changes: Vec<serde_json::Map<String, Value>> = changes.into_iter().map(fields).collect();
-            out.line(&json!({ "author": event["author"], "changes": changes }))?;
+            print::line(&json!({ "author": event["author"], "changes": changes }))?;
             continue;
         }
         let author = names.of(context, &start["room"], &event["author"]);
         for change in changes {
-            out.line(&format!("{author}  {}", printable(&describe(change))))?;
+            print::line(&format!("{author}  {}", printable(&describe(change))))?;
         }
     }
     Err(Failure::new("agent_gone", "the agent ended; follow again to start another"))
@@ -147,10 +148,10 @@ fn describe(change: &Value) -> String {
     let inserted = change["inserted"].as_str().unwrap_or_default();
     let mut words = format!("at {at}:");
     if deleted > 0 {
-        words += &format!(" -{deleted}");
+        let _ = write!(words, " -{deleted}");
     }
     if !inserted.is_empty() {
-        words += &format!(" +{inserted:?}");
+        let _ = write!(words, " +{inserted:?}");
     }
     words
 }
