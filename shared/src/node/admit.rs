@@ -207,7 +207,7 @@ impl Room {
         let done = records
             .iter()
             .any(|record| matches!(record.body(), Body::Countersignature(body) if body.acceptance == id));
-        if done {
+        if done || self.membership.has_taken(&admitted.invite(), &admitted.device()) {
             return;
         }
         let prev = newest(records.heads());
