@@ -136,6 +136,10 @@ impl Room {
         if admitted.device() == ctx.author.device() {
             return;
         }
+        if !self.replays.first_time(proof) {
+            self.rejected += 1;
+            return;
+        }
         self.admit(origin, own, from, admitted, ctx);
     }
 
@@ -191,6 +195,9 @@ impl Room {
         let Ok(records) = check_member(&join.ticket, incoming.records(), &device, incoming.remote()) else {
             return;
         };
+        if !self.replays.first_time(signal.payload) {
+            return;
+        }
         join.answered = true;
         if self.records.is_none() {
             ctx.emit(super::store::persist_record(&self.id, 0, records.genesis()));

@@ -208,7 +208,9 @@ impl Room {
         let prologue = prologue(&self.id, from, own_session, &signal.tag);
         let box_secret = &ctx.author.keys().box_secret;
         let read = Incoming::read(box_secret, Some(&remote), &prologue, signal.tag, signal.payload, ctx.rng);
-        if let Ok(incoming) = read {
+        if let Ok(incoming) = read
+            && self.replays.first_time(signal.payload)
+        {
             self.answer(device, incoming, path, ctx);
         }
     }

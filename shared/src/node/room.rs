@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Ctx;
 use super::calls::{Peer, Slot};
 use super::io::{Event, LinkId, MemberStatus, Output};
+use super::replays::Replays;
 use super::store::{self, Meta};
 use super::sync::Pulling;
 use crate::admission::{Admitted, Prover, announce, announce_nothing};
@@ -102,6 +103,8 @@ pub(super) struct Room {
     last_local: Option<Duration>,
     collect_at: Option<Duration>,
     pub(super) rejected: u64,
+    /// Proofs and first messages that led to an attempt at a link.
+    pub(super) replays: Replays,
 }
 
 impl Room {
@@ -137,6 +140,7 @@ impl Room {
             last_local: None,
             collect_at: None,
             rejected: 0,
+            replays: Replays::default(),
         }
     }
 
