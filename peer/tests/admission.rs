@@ -124,6 +124,7 @@ async fn ad3_an_arrival_without_a_ticket_gets_nothing_whatever_it_sends() {
     let (world, proxy) = World::behind_proxy().await;
     let a = world.peer("a").await;
     let room = a.create("plans", &[world.origin()]).await.unwrap();
+    proxy.until_entered().await;
     let for_b = ticket(&a, room).await;
     let topic = for_b.secret.topic();
     let mut stranger = Client::sign_in(&world.origin()).await;
@@ -255,7 +256,8 @@ async fn ad5_the_server_sees_sessions_sizes_and_times_and_nothing_else() {
     add("room name", b"harvest-plans");
     add("text", b"potatoes");
     add("text", b"beans-in");
-    for sdp in ["a=fingerprint", "a=ice-ufrag", "a=candidate", "candidate:", "v=0\r\n", "webrtc-datachannel"] {
+    for sdp in ["a=fingerprint", "a=ice-ufrag", "a=candidate", "candidate:", "v=0\r\n", "webrtc-datachannel"]
+    {
         add("SDP", sdp.as_bytes());
     }
     let address = b"127.0.0.1";
@@ -453,7 +455,8 @@ fn stored_records(home: &std::path::Path, room: RoomId) -> Vec<Record> {
         if key.value().starts_with(&prefix) {
             // The store may keep a check sum behind what was given to it.
             let bytes = value.value();
-            let record = (0..=bytes.len().min(40)).find_map(|cut| Record::decode(&bytes[..bytes.len() - cut]).ok());
+            let record =
+                (0..=bytes.len().min(40)).find_map(|cut| Record::decode(&bytes[..bytes.len() - cut]).ok());
             out.push(record.unwrap());
         }
     }
@@ -504,9 +507,8 @@ async fn ad12_a_newcomer_refuses_who_cannot_show_a_chain() {
     let mut rng = Rng::from_seed(rand::random());
     let forger = Author::new(DeviceKeys::from_seed(&[7; 32]), "a", "a's", 1).unwrap();
     let forged_genesis = forger.genesis("plans", Policy::default(), 1, &mut rng).unwrap();
-    let forged_invite = forger
-        .invite(room, vec![genesis.id()], 1, old.invite_key().public(), u64::MAX, 9, None)
-        .unwrap();
+    let forged_invite =
+        forger.invite(room, vec![genesis.id()], 1, old.invite_key().public(), u64::MAX, 9, None).unwrap();
     let acceptance = forger.acceptance(room, forged_invite.id(), &old.invite_key()).unwrap();
     let signature = forger.countersignature(room, vec![forged_invite.id()], 1, acceptance.id()).unwrap();
     let own_chain = vec![genesis.clone(), forged_invite, acceptance, signature, invite.clone()];
@@ -546,8 +548,12 @@ async fn ad12_a_newcomer_refuses_who_cannot_show_a_chain() {
         let (joined, ()) = tokio::join!(join, play);
         assert_eq!(code(joined), "nobody_answered");
         let to_fake = |frame: &Frame| frame.session == Some(fake.session()) && frame.got().is_some();
-        let got: Vec<Vec<u8>> =
-            proxy.frames().iter().filter(|frame| to_fake(frame)).map(|frame| frame.got().unwrap().1).collect();
+        let got: Vec<Vec<u8>> = proxy
+            .frames()
+            .iter()
+            .filter(|frame| to_fake(frame))
+            .map(|frame| frame.got().unwrap().1)
+            .collect();
         assert!(got.len() == 1 && got[0][0] == PROOF, "it got the proof and no answer");
         assert_eq!(counters(&n).await.connections_made, 0);
     }

@@ -75,8 +75,7 @@ impl World {
     /// Starts the server again, at its old address and with its old key. Only without a proxy.
     pub async fn start_server(&mut self) {
         let listen = format!("{}:{}", self.origin.host(), self.origin.port());
-        let config =
-            Config { bans: false, key: KeySource::Given(self.key.clone()), ..config(&listen) };
+        let config = Config { bans: false, key: KeySource::Given(self.key.clone()), ..config(&listen) };
         self.server = Some(Server::bind(config).await.unwrap());
     }
 
@@ -141,7 +140,8 @@ pub async fn until(peer: &Peer, holds: impl AsyncFn() -> bool) {
 
 /// Waits until the server is, or is not, signed in to.
 pub async fn until_signed_in(peer: &Peer, signed_in: bool) {
-    let is = async || peer.servers().await.unwrap().iter().all(|server| server.session.is_some() == signed_in);
+    let is =
+        async || peer.servers().await.unwrap().iter().all(|server| server.session.is_some() == signed_in);
     deadline(until(peer, is)).await;
 }
 

@@ -97,6 +97,7 @@ struct State {
     frames: Vec<Frame>,
     attempts: usize,
     ended: Vec<usize>,
+    pongs: Vec<Vec<u8>>,
     ways: BTreeMap<usize, Way>,
     hook: Option<Hook>,
 }
@@ -125,6 +126,7 @@ impl Proxy {
             frames: Vec::new(),
             attempts: 0,
             ended: Vec::new(),
+            pongs: Vec::new(),
             ways: BTreeMap::new(),
             hook: None,
         };
@@ -223,6 +225,12 @@ impl Proxy {
         self.until_state(|state| found(&state.frames)).await
     }
 
+    /// Waits until somebody was told that it is inside a room.
+    pub async fn until_entered(&self) {
+        let entered = |frame: &Frame| matches!(frame.server(), Some(ServerMessage::Entered { .. }));
+        self.until(|frames| frames.iter().any(entered).then_some(())).await;
+    }
+
     /// Waits until so many connections were made.
     pub async fn until_attempts(&self, attempts: usize) {
         self.until_state(|state| (state.attempts >= attempts).then_some(())).await;
@@ -245,6 +253,13 @@ impl Proxy {
             }
         })
         .await
+    }
+
+    /// Waits until the client of this session has read everything it was sent so far.
+    pub async fn until_read(&self, session: &SessionId) {
+        let payload: [u8; 16] = rand::random();
+        self.raw_to(session, Message::Ping(payload.to_vec().into()));
+        self.until_state(|state| state.pongs.iter().any(|pong| *pong == payload).then_some(())).await;
     }
 
     /// Waits for the `n`th signal of this kind that reached the proxy after `mark`; returns who sent it, to whom, and
@@ -404,7 +419,14 @@ async fn pass(
     let text = match &message {
         Message::Text(text) => text.as_str().to_owned(),
         // Answered by the library on this hop, and to be asked on the next.
-        Message::Pong(_) | Message::Frame(_) => return true,
+        Message::Pong(payload) => {
+            if from_client {
+                shared.state.lock().unwrap().pongs.push(payload.to_vec());
+                shared.changed.send_modify(|n| *n += 1);
+            }
+            return true;
+        }
+        Message::Frame(_) => return true,
         Message::Close(_) => return false,
         Message::Ping(_) | Message::Binary(_) => return on.send(message).await.is_ok(),
     };
