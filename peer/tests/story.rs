@@ -11,7 +11,7 @@ use symbolon_core::node::Event;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ad1_a_ticket_opens_a_room_and_the_text_converges() {
-    let mut world = World::new().await;
+    let world = World::new().await;
     let a = world.peer("a").await;
     let b = world.peer("b").await;
     let room = a.create("plans", &[world.origin()]).await.unwrap();

@@ -198,8 +198,9 @@ pub fn check_proof(
     if membership.member(&invite.issuer).is_none() {
         return Err(Rejection::IssuerNotMember);
     }
-    // A device that a member let in already comes back by the same acceptance, even after the invite has ended.
-    let returning = records.get(&record.id()).is_some() && membership.member(&device).is_some();
+    // A device that was let in by this invite comes back, even after the invite has ended. Its acceptance may be
+    // another one: each start of a device signs its device record anew.
+    let returning = membership.has_taken(&id, &device) && membership.member(&device).is_some();
     if !returning {
         if unix_ms >= invite.expires {
             return Err(Rejection::Expired);

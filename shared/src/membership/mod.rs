@@ -182,6 +182,11 @@ impl Membership {
         }
     }
 
+    /// Whether `device` has one of the invite's places.
+    pub fn has_taken(&self, id: &RecordId, device: &DeviceId) -> bool {
+        self.invites.get(id).is_some_and(|places| places.takers.contains(device))
+    }
+
     /// How many places the invite has left.
     pub fn places_left(&self, id: &RecordId, invite: &Invite) -> u32 {
         self.invites.get(id).map_or(invite.uses, |places| places.left)

@@ -8,7 +8,6 @@ use super::calls::{Path, Slot};
 use super::io::{InviteOptions, JoinFailure};
 use super::room::Room;
 use crate::admission::{self, Admitted, check_member, check_proof};
-use crate::crypto::keys::sha256;
 use crate::id::{DeviceId, RecordId, SessionId};
 use crate::link::{Incoming, Kind, Link, Signal, prologue};
 use crate::membership::{MAX_CHAIN, Membership};
@@ -123,10 +122,6 @@ impl Room {
         if visible.proofs > MAX_PROOFS || self.admitting().count() >= MAX_ADMITTING {
             return;
         }
-        let hash = sha256(proof);
-        if self.seen.contains(&hash) {
-            return;
-        }
         let Some(records) = &self.records else { return };
         let reserved = |invite: &RecordId, device: &DeviceId| {
             self.admitting().filter(|a| a.invite() == *invite && a.device() != *device).count() as u32
@@ -141,7 +136,10 @@ impl Room {
         if admitted.device() == ctx.author.device() {
             return;
         }
-        self.seen.insert(hash);
+        if !self.replays.first_time(proof) {
+            self.rejected += 1;
+            return;
+        }
         self.admit(origin, own, from, admitted, ctx);
     }
 
@@ -190,10 +188,6 @@ impl Room {
         if !join.proved.contains(&at) {
             return;
         }
-        let hash = sha256(signal.payload);
-        if self.seen.contains(&hash) {
-            return;
-        }
         let prologue = prologue(&self.id, &from, &own, &signal.tag);
         let box_secret = &ctx.author.keys().box_secret;
         let read = Incoming::read(box_secret, None, &prologue, signal.tag, signal.payload, ctx.rng);
@@ -201,8 +195,10 @@ impl Room {
         let Ok(records) = check_member(&join.ticket, incoming.records(), &device, incoming.remote()) else {
             return;
         };
+        if !self.replays.first_time(signal.payload) {
+            return;
+        }
         join.answered = true;
-        self.seen.insert(hash);
         if self.records.is_none() {
             ctx.emit(super::store::persist_record(&self.id, 0, records.genesis()));
             self.begin_records(Membership::of(&records), records);
@@ -218,7 +214,7 @@ impl Room {
         let done = records
             .iter()
             .any(|record| matches!(record.body(), Body::Countersignature(body) if body.acceptance == id));
-        if done {
+        if done || self.membership.has_taken(&admitted.invite(), &admitted.device()) {
             return;
         }
         let prev = newest(records.heads());

@@ -9,7 +9,6 @@ use super::room::{Room, Visible};
 use super::server::back_off;
 use crate::admission::{Admitted, read_announcement};
 use crate::crypto::Rng;
-use crate::crypto::keys::sha256;
 use crate::id::{DeviceId, SessionId};
 use crate::link::{CloseReason, Incoming, Kind, Link, LinkOutput, Signal, prologue};
 use crate::mesh::{Message, Relay};
@@ -209,10 +208,6 @@ impl Room {
         if device == own || !self.is_member() {
             return;
         }
-        let hash = sha256(signal.payload);
-        if self.seen.contains(&hash) {
-            return;
-        }
         // Both called at once: the smaller one's offer wins.
         let ours = self.pending.get(&device).and_then(|id| self.slots.get(id));
         if ours.is_some_and(|slot| slot.link.is_initiator()) && own < device {
@@ -221,8 +216,9 @@ impl Room {
         let prologue = prologue(&self.id, from, own_session, &signal.tag);
         let box_secret = &ctx.author.keys().box_secret;
         let read = Incoming::read(box_secret, Some(&remote), &prologue, signal.tag, signal.payload, ctx.rng);
-        if let Ok(incoming) = read {
-            self.seen.insert(hash);
+        if let Ok(incoming) = read
+            && self.replays.first_time(signal.payload)
+        {
             self.answer(device, incoming, path, ctx);
         }
     }

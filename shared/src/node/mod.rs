@@ -14,8 +14,8 @@
 mod admit;
 mod calls;
 mod io;
+mod replays;
 mod room;
-mod seen;
 mod server;
 mod store;
 mod sync;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Ctx;
 use super::calls::{Peer, Slot};
 use super::io::{Event, LinkId, MemberStatus, Output};
-use super::seen::Seen;
+use super::replays::Replays;
 use super::store::{self, Meta};
 use super::sync::Pulling;
 use crate::admission::{Admitted, Prover, announce, announce_nothing};
@@ -25,6 +25,9 @@ use crate::time::Now;
 
 /// Local changes that follow each other faster than this are gathered.
 const GATHER: Duration = Duration::from_millis(30);
+
+/// From how many numbers a device that joins picks its incarnation; those above are left for counting up.
+const FRESH_INCARNATIONS: u64 = 1 << 31;
 
 /// A room as the application sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,7 +114,8 @@ pub(super) struct Room {
     last_local: Option<Duration>,
     collect_at: Option<Duration>,
     pub(super) rejected: u64,
-    pub(super) seen: Seen,
+    /// Proofs and first messages that led to an attempt at a link.
+    pub(super) replays: Replays,
 }
 
 impl Room {
@@ -147,7 +151,7 @@ impl Room {
             last_local: None,
             collect_at: None,
             rejected: 0,
-            seen: Seen::default(),
+            replays: Replays::default(),
         }
     }
 
@@ -220,6 +224,14 @@ impl Room {
     fn become_member(&mut self, ctx: &mut Ctx<'_>) {
         self.member = true;
         self.incarnation = self.log.fresh_incarnation(&ctx.author.device());
+        if self.join.is_some() {
+            // It may have been here before, and whoever has its last frames may be away: what others know of is not
+            // all that it used.
+            let incarnation = ctx.rng.below(FRESH_INCARNATIONS) as u32;
+            if self.log.count(&ChainId { author: ctx.author.device(), incarnation }) == 0 {
+                self.incarnation = incarnation;
+            }
+        }
         self.persist_meta(ctx);
         ctx.emit(Output::SetClient { room: self.id, client: self.client(&ctx.author.device()) });
         for origin in self.servers.clone() {

@@ -20,6 +20,10 @@ const SIGN_IN: Duration = Duration::from_secs(10);
 /// A server pings every 30 s at the latest; one that is silent for longer is gone.
 const SILENCE: Duration = Duration::from_secs(75);
 
+/// Only who stayed signed in for so long starts over with the shortest delay: else a server that welcomes and breaks
+/// down would be dialled in a loop.
+const STEADY: Duration = Duration::from_secs(20);
+
 /// Delays between attempts: 0.5 s, ×1.5, at most 60 s, each jittered down to its half.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LAST_RETRY: Duration = Duration::from_secs(60);
@@ -44,6 +48,7 @@ enum State {
     Ready {
         session: SessionId,
         ice_servers: Vec<IceServer>,
+        since: Duration,
         heard: Duration,
     },
 }
@@ -206,8 +211,8 @@ impl Servers {
             }
             (ServerMessage::Welcome { ice_servers, .. }, State::ExpectWelcome(_, key)) => {
                 let session = key.session();
-                server.state = State::Ready { session, ice_servers, heard: now.monotonic };
-                server.attempts = 0;
+                let at = now.monotonic;
+                server.state = State::Ready { session, ice_servers, since: at, heard: at };
                 server.trouble = None;
                 ServerEvent::Ready
             }
@@ -257,8 +262,11 @@ impl Servers {
         now: Now,
     ) {
         let Some(server) = self.by_origin.get_mut(origin) else { return };
-        if matches!(server.state, State::Ready { .. }) {
+        if let State::Ready { since, .. } = server.state {
             self.events.push_back((origin.clone(), ServerEvent::Down));
+            if now.monotonic >= since + STEADY {
+                server.attempts = 0;
+            }
         }
         server.trouble = Some(trouble);
         let delay = back_off(FIRST_RETRY, LAST_RETRY, server.attempts, rng);
