@@ -3,8 +3,41 @@
 
 mod sim;
 
-use sim::{S, is_ready, ticket, world};
-use symbolon_core::sim::Conditions;
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use sim::{
+    S, Sim, all_linked, is_ready, join_failure, linked, members, picture, room, same_state, settled, text,
+    ticket, world,
+};
+use symbolon_core::link::{Kind, Signal};
+use symbolon_core::signal::ClientMessage;
+use symbolon_core::sim::{Conditions, Crash, Direction, Passing, Verdict};
+
+/// What kind of signal a client sends with this message, if it does.
+fn kind(passing: &Passing<'_>) -> Option<Kind> {
+    match ClientMessage::decode(passing.text) {
+        Ok(ClientMessage::Signal { body, .. }) if passing.direction == Direction::ToServer => {
+            Signal::decode(&body.0).map(|signal| signal.kind)
+        }
+        _ => None,
+    }
+}
+
+/// A server that drops the first `count` signals of a kind.
+fn drop_first(world: &mut Sim, of: Kind, count: u32) -> Rc<Cell<u32>> {
+    let dropped = Rc::new(Cell::new(0));
+    let counter = Rc::clone(&dropped);
+    world.set_between(move |passing: &Passing<'_>| -> Vec<Verdict> {
+        if kind(passing) == Some(of) && counter.get() < count {
+            counter.set(counter.get() + 1);
+            return Vec::new();
+        }
+        vec![passing.unchanged()]
+    });
+    dropped
+}
 
 /// The link comes up before the records that make the newcomer a member are here. A list of links was due then, which
 /// only members sign, and the timer for it fired for ever.
@@ -16,4 +49,56 @@ fn me3_a_newcomer_that_is_linked_and_not_yet_in_does_not_spin() {
     let ticket = ticket(&mut world, hosts[0], &room).unwrap();
     world.join(hosts[1], &ticket, S(30)).unwrap().unwrap();
     assert!(world.run_until(S(30), |w| is_ready(w, hosts[1], &room)));
+}
+
+/// A proof went to each session once, so an attempt that failed was the last one.
+#[test]
+fn ad1_a_newcomer_whose_first_attempts_fail_gets_in_before_its_deadline() {
+    for (of, count) in [(Kind::Proof, 2), (Kind::FirstIk, 2), (Kind::Second, 1)] {
+        let (mut world, _, hosts) = world(2, Conditions::GOOD, &["a", "b"]);
+        let dropped = drop_first(&mut world, of, count);
+        let room = world.create_room(hosts[0], &[sim::origin()]).unwrap();
+        let ticket = ticket(&mut world, hosts[0], &room).unwrap();
+        world.join(hosts[1], &ticket, S(60)).unwrap().unwrap();
+        assert!(world.run_until(S(60), |w| is_ready(w, hosts[1], &room)), "{of:?} was lost at first");
+        assert_eq!(dropped.get(), count);
+    }
+}
+
+/// The newcomer is faster than the record of its invite.
+#[test]
+fn ad4_a_member_that_hears_of_the_invite_late_lets_the_newcomer_in() {
+    let (mut world, server, hosts, room) = room(3, Conditions::GOOD, &["a", "b", "c"]);
+    world.part(&BTreeSet::from([hosts[1]]));
+    let ticket = ticket(&mut world, hosts[1], &room).unwrap();
+    let newcomer = world.add_host("d");
+    world.join(newcomer, &ticket, S(90)).unwrap().unwrap();
+    world.run_for(S(8));
+    assert!(!is_ready(&world, newcomer, &room));
+    assert!(world.server_runs(server));
+    // The inviter comes back for the others, and not for the newcomer.
+    world.rejoin(&BTreeSet::from([hosts[1]]));
+    world.part(&BTreeSet::from([newcomer]));
+    assert!(world.run_until(S(40), |w| same_state(w, &hosts, &room)));
+    world.crash(hosts[1], Crash::Now);
+    world.rejoin(&BTreeSet::from([newcomer]));
+    assert!(world.run_until(S(70), |w| is_ready(w, newcomer, &room)), "{:?}", join_failure(&world, newcomer));
+}
+
+/// The word of a new member came after the sight of it, and nobody called until something else happened.
+#[test]
+fn me1_a_new_member_is_linked_with_all_at_once() {
+    for seed in 0..20 {
+        let (mut world, _, mut hosts, room) = room(seed, Conditions::GOOD, &["a", "b", "c", "d"]);
+        let newcomer = world.add_host("e");
+        let ticket = ticket(&mut world, hosts[0], &room).unwrap();
+        world.join(newcomer, &ticket, S(30)).unwrap().unwrap();
+        assert!(world.run_until(S(10), |w| is_ready(w, newcomer, &room)));
+        hosts.push(newcomer);
+        assert!(
+            world.run_until(S(5), |w| all_linked(w, &hosts, &room)),
+            "{}",
+            picture(&world, &hosts, &room)
+        );
+    }
 }

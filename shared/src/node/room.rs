@@ -1,6 +1,6 @@
 //! One room of this node: what it holds, and how its parts meet.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Ctx;
@@ -46,9 +46,9 @@ pub(super) struct Join {
     pub(super) ticket: Ticket,
     pub(super) prover: Prover,
     pub(super) deadline: Duration,
-    /// Sessions that have a proof, per server.
-    pub(super) proved: BTreeSet<(Origin, SessionId)>,
-    /// When the next sessions get one.
+    /// Sessions that have a proof, per server: how many, and when one that was lost or came too early is sent again.
+    pub(super) proved: BTreeMap<(Origin, SessionId), (u32, Duration)>,
+    /// When the next proofs are due.
     pub(super) next: Option<Duration>,
     /// Whether a member has answered.
     pub(super) answered: bool,
@@ -58,7 +58,7 @@ pub(super) struct Join {
 
 impl Join {
     pub(super) fn new(ticket: Ticket, prover: Prover, deadline: Duration) -> Self {
-        Self { ticket, prover, deadline, proved: BTreeSet::new(), next: None, answered: false, done: false }
+        Self { ticket, prover, deadline, proved: BTreeMap::new(), next: None, answered: false, done: false }
     }
 }
 
@@ -82,7 +82,7 @@ pub(super) struct Room {
     pub(super) log: Log,
     incarnation: u32,
     pub(super) join: Option<Join>,
-    member: bool,
+    pub(super) member: bool,
     pub(super) visible: BTreeMap<(Origin, SessionId), Visible>,
     pub(super) slots: BTreeMap<LinkId, Slot>,
     /// Per device the link that is up.
