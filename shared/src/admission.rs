@@ -190,14 +190,14 @@ pub fn check_proof(
     if membership.member(&invite.issuer).is_none() {
         return Err(Rejection::IssuerNotMember);
     }
-    // A device that a member let in already comes back by the same acceptance, even after the invite has ended.
-    let returning = records.get(&record.id()).is_some() && membership.member(&device).is_some();
-    if !returning {
+    // A device that took a place of this invite has it, even after the invite has ended. It may come with another
+    // acceptance than the first time, if it lost what it had stored.
+    if !membership.has_place(&id, &device) {
         if unix_ms >= invite.expires {
             return Err(Rejection::Expired);
         }
         let left = membership.places_left(&id, invite).saturating_sub(reserved(&id, &device));
-        if left == 0 || !membership.may_take(&id, &device) {
+        if left == 0 {
             return Err(Rejection::Used);
         }
     }

@@ -85,6 +85,34 @@ fn ad4_a_member_that_hears_of_the_invite_late_lets_the_newcomer_in() {
     assert!(world.run_until(S(70), |w| is_ready(w, newcomer, &room)), "{:?}", join_failure(&world, newcomer));
 }
 
+/// After a restart the device record, and with it the acceptance, is another one; the place is the same.
+#[test]
+fn ad2_a_device_that_lost_its_disk_is_let_in_again_by_its_used_ticket() {
+    let (mut world, _, hosts) = world(4, Conditions::GOOD, &["a", "b", "c"]);
+    let room = world.create_room(hosts[0], &[sim::origin()]).unwrap();
+    let ticket = ticket(&mut world, hosts[0], &room).unwrap();
+    for who in [hosts[1], hosts[1], hosts[1]] {
+        world.join(who, &ticket, S(30)).unwrap().unwrap();
+        assert!(world.run_until(S(30), |w| is_ready(w, who, &room)), "{:?}", join_failure(&world, who));
+        world.edit(who, &room, |doc| doc.insert(1000, "x")).unwrap();
+        assert!(world.run_until(S(30), |w| settled(w, &hosts[..2], &room)));
+        world.crash(who, Crash::Now);
+        world.wipe(who);
+        world.run_for(S(40));
+        world.boot(who);
+    }
+    assert_eq!(text(&world, hosts[0], &room), "xxx");
+    world.join(hosts[2], &ticket, S(20)).unwrap().unwrap();
+    world.run_for(S(25));
+    assert!(!is_ready(&world, hosts[2], &room), "the place is taken");
+    // Who comes next must be able to follow the chain through the one that came back.
+    world.join(hosts[1], &ticket, S(30)).unwrap().unwrap();
+    assert!(world.run_until(S(30), |w| is_ready(w, hosts[1], &room)));
+    let next = sim::ticket(&mut world, hosts[1], &room).unwrap();
+    world.join(hosts[2], &next, S(30)).unwrap().unwrap();
+    assert!(world.run_until(S(30), |w| is_ready(w, hosts[2], &room)), "{:?}", join_failure(&world, hosts[2]));
+}
+
 /// The word of a new member came after the sight of it, and nobody called until something else happened.
 #[test]
 fn me1_a_new_member_is_linked_with_all_at_once() {

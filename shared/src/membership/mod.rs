@@ -194,12 +194,9 @@ impl Membership {
         self.admitted.contains(device)
     }
 
-    /// Whether `device` may take this invite now: a place is left, or it has one already.
-    pub fn may_take(&self, id: &RecordId, device: &DeviceId) -> bool {
-        match self.invites.get(id) {
-            Some(places) => places.left > 0 || places.takers.contains(device),
-            None => true,
-        }
+    /// Whether `device` has one of this invite's places.
+    pub fn has_place(&self, id: &RecordId, device: &DeviceId) -> bool {
+        self.invites.get(id).is_some_and(|places| places.takers.contains(device))
     }
 
     /// How many places the invite has left.
@@ -222,7 +219,9 @@ impl Membership {
                 needed.push(member.invited_by?);
                 needed.push(countersignature.author());
                 steps.push(countersignature.clone());
-                steps.push(records.get(&admission.acceptance)?.clone());
+                // One device may have accepted twice; the countersignature is by which it stands.
+                let Body::Countersignature(body) = countersignature.body() else { return None };
+                steps.push(records.get(&body.acceptance)?.clone());
                 steps.push(records.get(&admission.invite)?.clone());
             }
         }

@@ -221,7 +221,8 @@ impl Room {
         let done = records
             .iter()
             .any(|record| matches!(record.body(), Body::Countersignature(body) if body.acceptance == id));
-        if done {
+        // A device that came back has its place already.
+        if done || self.membership.has_place(&admitted.invite(), &admitted.device()) {
             return;
         }
         let prev = newest(records.heads());
