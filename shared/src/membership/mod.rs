@@ -44,8 +44,8 @@ pub struct Admission {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Membership {
     members: BTreeMap<DeviceId, Member>,
-    /// Every device that a member ever let in, whether or not a rule took the place away again.
-    admitted: BTreeSet<DeviceId>,
+    /// Every device that a member ever let in, whether or not its place went to another.
+    admitted: BTreeMap<DeviceId, Member>,
     invites: BTreeMap<RecordId, Places>,
 }
 
@@ -63,12 +63,15 @@ impl Membership {
         let genesis = records.genesis();
         let Body::Genesis(body) = genesis.body() else { return this };
         let founder = Member { device: body.founder.clone(), invited_by: None, admission: None, rank: 0 };
-        this.admitted.insert(founder.device.device);
-        this.members.insert(founder.device.device, founder);
-        // Members admit members: each round adds those whose issuer and countersigner are members by now. It ends,
-        // since every round but the last adds one.
+        this.members.insert(founder.device.device, founder.clone());
+        this.admitted.insert(founder.device.device, founder);
+        // Those let in let others in: each round adds some, or a shorter way to the genesis, or is the last.
         let acceptances = acceptances(records);
         while this.admit_round(records, &acceptances) {}
+        // Places are given only now, when all takers are known.
+        for (id, candidates) in &acceptances {
+            this.place(records, id, candidates);
+        }
         this
     }
 
@@ -78,90 +81,57 @@ impl Membership {
         acceptances: &BTreeMap<RecordId, Vec<Candidate<'_>>>,
     ) -> bool {
         let mut grew = false;
-        for (invite_id, candidates) in acceptances {
-            let Some(Body::Invite(invite)) = records.get(invite_id).map(Record::body) else { continue };
-            if self.invites.contains_key(invite_id) && candidates.iter().all(|c| self.counted(c)) {
-                continue;
-            }
-            let Some(issuer) = self.members.get(&invite.issuer) else { continue };
-            let rank = issuer.rank + 1;
-            let standing = self.standing(records, invite, candidates);
-            for candidate in &standing.all {
-                grew |= self.admitted.insert(candidate.acceptance.device.device);
-            }
-            let places = Places {
-                left: invite.uses.saturating_sub(standing.placed.len() as u32),
-                takers: standing.placed.iter().map(|(c, _)| c.acceptance.device.device).collect(),
-            };
-            self.invites.insert(*invite_id, places);
-            for (candidate, countersignature) in standing.placed {
-                let device = candidate.acceptance.device.clone();
-                let admission = Admission { invite: *invite_id, acceptance: candidate.id, countersignature };
-                let member =
-                    Member { device, invited_by: Some(invite.issuer), admission: Some(admission), rank };
-                let known = self.members.entry(member.device.device);
-                match known {
-                    std::collections::btree_map::Entry::Vacant(entry) => {
-                        entry.insert(member);
-                        grew = true;
-                    }
-                    // A device let in twice stands by the admission nearest to the genesis, then the smallest id.
-                    std::collections::btree_map::Entry::Occupied(mut entry) => {
-                        let key = |m: &Member| (m.rank, m.admission);
-                        if entry.get().admission.is_some() && key(&member) < key(entry.get()) {
-                            entry.insert(member);
-                            grew = true;
-                        }
-                    }
-                }
+        for (id, candidates) in acceptances {
+            let Some((_, rank)) = self.invite(records, id) else { continue };
+            for (candidate, by) in self.let_in(candidates) {
+                let member = candidate.member(records, id, by[0], rank);
+                grew |= member.is_some_and(|member| insert(&mut self.admitted, member));
             }
         }
         grew
     }
 
-    fn counted(&self, candidate: &Candidate<'_>) -> bool {
-        candidate.countersigners.iter().all(|(by, _)| self.members.contains_key(by))
-            && self.admitted.contains(&candidate.acceptance.device.device)
+    /// The invite, if whoever issued it was let in, and the rank of those it lets in.
+    fn invite<'a>(&self, records: &'a Records, id: &RecordId) -> Option<(&'a Invite, u32)> {
+        let Body::Invite(invite) = records.get(id)?.body() else { return None };
+        Some((invite, self.admitted.get(&invite.issuer)?.rank + 1))
     }
 
-    /// Which candidates a member let in, and which of them have a place. A taker whose every countersignature was
-    /// made in the knowledge of as many others as there are places is void; among concurrent ones the smallest
-    /// acceptance stands.
-    fn standing<'a>(
-        &self,
-        records: &Records,
-        invite: &Invite,
-        candidates: &'a [Candidate<'a>],
-    ) -> Standing<'a> {
-        let mut all: Vec<(&Candidate<'_>, Vec<RecordId>)> = Vec::new();
-        for candidate in candidates {
+    /// The candidates that somebody let in who was let in, and by which countersignatures.
+    fn let_in<'a>(&self, candidates: &'a [Candidate<'a>]) -> Vec<(&'a Candidate<'a>, Vec<RecordId>)> {
+        let valid = |candidate: &Candidate<'_>| -> Vec<RecordId> {
             let own = candidate.acceptance.device.device;
-            let valid: Vec<_> = (candidate.countersigners.iter())
-                .filter(|(by, _)| *by != own && self.members.contains_key(by))
-                .map(|(_, id)| *id)
-                .collect();
-            if !valid.is_empty() {
-                all.push((candidate, valid));
-            }
-        }
-        let mut placed: Vec<(&Candidate<'_>, RecordId)> = Vec::new();
-        if all.len() <= invite.uses as usize {
-            placed.extend(all.iter().map(|(candidate, by)| (*candidate, by[0])));
-        } else {
+            let by = candidate.countersigners.iter();
+            by.filter(|(by, _)| *by != own && self.admitted.contains_key(by)).map(|(_, id)| *id).collect()
+        };
+        candidates.iter().map(|c| (c, valid(c))).filter(|(_, by)| !by.is_empty()).collect()
+    }
+
+    /// Gives the places of one invite. A taker whose every countersignature was made in the knowledge of as many others
+    /// as there are places is void; among concurrent ones the smallest acceptance stands.
+    fn place(&mut self, records: &Records, id: &RecordId, candidates: &[Candidate<'_>]) {
+        let Some((invite, rank)) = self.invite(records, id) else { return };
+        let mut placed = self.let_in(candidates);
+        if placed.len() > invite.uses as usize {
             let pasts: Vec<Vec<BTreeSet<RecordId>>> =
-                all.iter().map(|(_, by)| by.iter().map(|id| records.past(id)).collect()).collect();
-            for (i, (candidate, by)) in all.iter().enumerate() {
-                let earlier = (0..all.len())
-                    .filter(|&j| j != i)
-                    .filter(|&j| pasts[i].iter().all(|past| all[j].1.iter().any(|id| past.contains(id))))
-                    .count();
-                if earlier < invite.uses as usize {
-                    placed.push((candidate, by[0]));
-                }
-            }
+                placed.iter().map(|(_, by)| by.iter().map(|id| records.past(id)).collect()).collect();
+            let earlier = |i: usize| {
+                let knew = |j: &usize| pasts[i].iter().all(|p| placed[*j].1.iter().any(|id| p.contains(id)));
+                (0..placed.len()).filter(|j| *j != i).filter(knew).count()
+            };
+            let in_time: Vec<bool> = (0..placed.len()).map(|i| earlier(i) < invite.uses as usize).collect();
+            let mut in_time = in_time.into_iter();
+            placed.retain(|_| in_time.next() == Some(true));
             placed.truncate(invite.uses as usize);
         }
-        Standing { all: all.into_iter().map(|(candidate, _)| candidate).collect(), placed }
+        let left = invite.uses.saturating_sub(placed.len() as u32);
+        let takers = placed.iter().map(|(candidate, _)| candidate.acceptance.device.device).collect();
+        self.invites.insert(*id, Places { left, takers });
+        for (candidate, by) in placed {
+            if let Some(member) = candidate.member(records, id, by[0], rank) {
+                insert(&mut self.members, member);
+            }
+        }
     }
 
     /// The member with this device, if it is one.
@@ -191,7 +161,7 @@ impl Membership {
 
     /// Whether a member ever let this device in: its changes count, though its place may have gone to another taker.
     pub fn was_admitted(&self, device: &DeviceId) -> bool {
-        self.admitted.contains(device)
+        self.admitted.contains_key(device)
     }
 
     /// Whether `device` has one of this invite's places.
@@ -206,6 +176,7 @@ impl Membership {
 
     /// The records that show `device` to be a member, the genesis first; `None` if it is none.
     pub fn chain(&self, records: &Records, device: &DeviceId) -> Option<Vec<Record>> {
+        self.member(device)?;
         let mut steps = Vec::new();
         let mut needed = vec![*device];
         let mut done = BTreeSet::new();
@@ -213,7 +184,7 @@ impl Membership {
             if !done.insert(device) {
                 continue;
             }
-            let member = self.member(&device)?;
+            let member = self.admitted.get(&device)?;
             if let Some(admission) = &member.admission {
                 let countersignature = records.get(&admission.countersignature)?;
                 needed.push(member.invited_by?);
@@ -238,9 +209,31 @@ struct Candidate<'a> {
     countersigners: Vec<(DeviceId, RecordId)>,
 }
 
-struct Standing<'a> {
-    all: Vec<&'a Candidate<'a>>,
-    placed: Vec<(&'a Candidate<'a>, RecordId)>,
+impl Candidate<'_> {
+    /// What it is by one of its countersignatures.
+    fn member(
+        &self,
+        records: &Records,
+        invite: &RecordId,
+        countersignature: RecordId,
+        rank: u32,
+    ) -> Option<Member> {
+        let issuer = records.get(invite)?.author();
+        let admission = Admission { invite: *invite, acceptance: self.id, countersignature };
+        let device = self.acceptance.device.clone();
+        Some(Member { device, invited_by: Some(issuer), admission: Some(admission), rank })
+    }
+}
+
+/// Adds a member; says whether that changed anything. A device let in twice stands by the admission nearest to the
+/// genesis, then the smallest id.
+fn insert(members: &mut BTreeMap<DeviceId, Member>, member: Member) -> bool {
+    let key = |m: &Member| (m.rank, m.admission);
+    let stands = members.get(&member.device.device).is_some_and(|known| key(known) <= key(&member));
+    if !stands {
+        members.insert(member.device.device, member);
+    }
+    !stands
 }
 
 /// Per invite, the acceptances that its key signed, in the order of their ids. One device counts once per invite.

@@ -79,9 +79,10 @@ fn ad2_a_device_that_accepted_twice_has_one_place_and_a_chain() {
     for time in 1..9 {
         let mut records = room(&a);
         let ticket = invite(&mut records, &a, 1, 1, None);
-        // The same device, whose own record was signed anew after it lost its disk.
+        // The same device, whose own record was signed anew after it lost its disk. The first time a stranger
+        // countersigned.
         let again = Author::new(DeviceKeys::from_seed(&[2; 32]), "user", "device 2", time).unwrap();
-        admit(&mut records, &ticket, 1, &b, &a);
+        admit(&mut records, &ticket, 1, &b, &author(9));
         admit(&mut records, &ticket, 1, &again, &a);
         let next = invite(&mut records, &b, 2, 1, None);
         admit(&mut records, &next, 2, &c, &b);
@@ -92,6 +93,32 @@ fn ad2_a_device_that_accepted_twice_has_one_place_and_a_chain() {
         assert_eq!(shown.box_key(&b.device()), membership.box_key(&b.device()));
         assert!(shown.member(&c.device()).is_some());
     }
+}
+
+#[test]
+fn ad2_two_concurrent_takers_are_one_member_whoever_let_them_in() {
+    for seed in 10..30 {
+        let (a, b, c, d) = (author(1), author(2), author(3), author(4));
+        let mut records = room(&a);
+        let first = invite(&mut records, &a, 1, 1, None);
+        admit(&mut records, &first, 1, &b, &a);
+        let ticket = invite(&mut records, &a, seed, 1, None);
+        // B lets D in, not knowing that A let C in.
+        let mut other = records.clone();
+        let (acceptance, countersignature) = admit(&mut other, &ticket, seed, &d, &b);
+        admit(&mut records, &ticket, seed, &c, &a);
+        records.insert(acceptance);
+        records.insert(countersignature);
+        let membership = Membership::of(&records);
+        assert_eq!(membership.len(), 3, "one place was taken twice");
+        assert_eq!(membership.places_left(&ticket.id(), invite_of(&ticket)), 0);
+        assert!(membership.was_admitted(&c.device()) && membership.was_admitted(&d.device()));
+    }
+}
+
+fn invite_of(record: &Record) -> &Invite {
+    let Body::Invite(invite) = record.body() else { panic!("not an invite") };
+    invite
 }
 
 #[test]
