@@ -113,6 +113,40 @@ fn ad2_a_device_that_lost_its_disk_is_let_in_again_by_its_used_ticket() {
     assert!(world.run_until(S(30), |w| is_ready(w, hosts[2], &room)), "{:?}", join_failure(&world, hosts[2]));
 }
 
+/// Two members let in two newcomers with a ticket for one, each without knowing of the other.
+#[test]
+fn ad2_two_newcomers_that_race_for_one_place_leave_one_member_everywhere() {
+    for seed in 0..10 {
+        let (mut world, _, hosts, room) = room(seed, Conditions::GOOD, &["a", "b"]);
+        let (c, d) = (world.add_host("c"), world.add_host("d"));
+        let ticket = ticket(&mut world, hosts[0], &room).unwrap();
+        assert!(world.run_until(S(20), |w| same_state(w, &hosts, &room)));
+        // A sees only C, B only D.
+        world.part(&BTreeSet::from([hosts[0], c]));
+        world.join(d, &ticket, S(60)).unwrap().unwrap();
+        assert!(world.run_until(S(60), |w| is_ready(w, d, &room)));
+        // Until nothing that was under way can arrive any more.
+        world.run_for(S(60));
+        world.crash(d, Crash::Now);
+        world.crash(hosts[1], Crash::Now);
+        world.rejoin(&BTreeSet::from([hosts[0], c]));
+        world.join(c, &ticket, S(90)).unwrap().unwrap();
+        assert!(world.run_until(S(90), |w| is_ready(w, c, &room)), "{:?}", join_failure(&world, c));
+        world.boot(hosts[1]);
+        world.boot(d);
+        world.run_for(S(60));
+        let counted = members(&world, hosts[0], &room);
+        assert_eq!(counted.len(), 3, "{}", picture(&world, &[hosts[0], hosts[1], c, d], &room));
+        assert_eq!(counted, members(&world, hosts[1], &room));
+        let (winner, loser) = if linked(&world, hosts[0], c, &room) { (c, d) } else { (d, c) };
+        assert!(all_linked(&world, &[hosts[0], hosts[1], winner], &room));
+        assert_eq!(counted, members(&world, winner, &room));
+        for member in [hosts[0], hosts[1], winner] {
+            assert_eq!(world.open_connections(member, loser), 0, "a link to one who has no place");
+        }
+    }
+}
+
 /// The word of a new member came after the sight of it, and nobody called until something else happened.
 #[test]
 fn me1_a_new_member_is_linked_with_all_at_once() {

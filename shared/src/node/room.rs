@@ -13,7 +13,7 @@ use crate::crypto::keys::RoomSecret;
 use crate::frames::{ChainId, Frame, Frontier, Inserted, Log};
 use crate::gossip::Gossip;
 use crate::id::{DeviceId, RecordId, RoomId, SessionId, Topic};
-use crate::link::{Link, LinkOutput};
+use crate::link::{CloseReason, Link, LinkOutput};
 use crate::membership::{self, Membership, Records};
 use crate::mesh::Item;
 use crate::origin::Origin;
@@ -160,7 +160,7 @@ impl Room {
         self.records_stored = records.len();
         self.records = Some(records);
         self.incarnation = incarnation;
-        self.member = true;
+        self.member = self.membership.member(&ctx.author.device()).is_some();
         for frame in frames {
             let (chain, update) = (frame.chain(), frame.update().clone());
             let known = self.log.len();
@@ -314,6 +314,7 @@ impl Room {
             let item = Item::Record(record.wire().to_vec().into());
             self.spread(id, &record.author(), item, from, None, ctx);
         }
+        self.part_from_lost(&before, ctx);
         let new: Vec<DeviceId> = self
             .membership
             .members()
@@ -334,6 +335,30 @@ impl Room {
         }
         self.check_joined(ctx);
         true
+    }
+
+    /// Ends the links with those whose place went to another, and all links if it is ours.
+    fn part_from_lost(&mut self, before: &Membership, ctx: &mut Ctx<'_>) {
+        let own = ctx.author.device();
+        let lost: Vec<DeviceId> = before
+            .members()
+            .map(|(device, _)| *device)
+            .filter(|device| self.membership.member(device).is_none())
+            .collect();
+        for device in &lost {
+            if *device == own {
+                self.member = false;
+            }
+            let why = "its place went to another taker of the same invite".to_owned();
+            ctx.event(Event::Cut { room: self.id, device: *device, why });
+        }
+        let member = self.member;
+        for slot in self.slots.values_mut() {
+            let device = slot.link.peer();
+            if lost.contains(&device) || (!member && lost.contains(&own)) {
+                slot.link.finish(CloseReason::NoMember, ctx.now);
+            }
+        }
     }
 
     /// Adds a frame that was checked; says whether it was new.
