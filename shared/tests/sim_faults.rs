@@ -12,6 +12,7 @@ use sim::{
     ticket, world,
 };
 use symbolon_core::link::{Kind, Signal};
+use symbolon_core::node::Event;
 use symbolon_core::signal::ClientMessage;
 use symbolon_core::sim::{Conditions, Crash, Direction, Passing, Verdict};
 
@@ -163,4 +164,14 @@ fn me1_a_new_member_is_linked_with_all_at_once() {
             picture(&world, &hosts, &room)
         );
     }
+}
+
+/// The old connection to the server is dead and does not say so.
+#[test]
+fn me3_a_new_address_is_at_the_server_again_within_seconds() {
+    let (mut world, server, hosts, room) = room(8, Conditions::GOOD, &["a", "b"]);
+    let old = world.socket(hosts[0], server).unwrap();
+    world.change_network(hosts[0]);
+    assert!(world.run_until(S(20), |w| w.socket(hosts[0], server).is_some_and(|socket| socket != old)));
+    assert!(world.run_until(S(20), |w| all_linked(w, &hosts, &room)), "{}", picture(&world, &hosts, &room));
 }

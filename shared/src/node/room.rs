@@ -515,6 +515,9 @@ impl Room {
         for slot in self.slots.values_mut() {
             slot.link.probe(ctx.now);
         }
+        for origin in self.servers.clone() {
+            self.enter(&origin, ctx);
+        }
     }
 
     /// Who is admitted by attempts under way, for the places they hold.
