@@ -166,6 +166,48 @@ fn me1_a_new_member_is_linked_with_all_at_once() {
     }
 }
 
+/// A link was replaced while a pull was under way on it: the answer never came, and the neighbour was taken for
+/// exhausted.
+#[test]
+fn st8_a_pull_whose_link_is_replaced_is_made_again() {
+    for cut_after in [1, 2, 3, 4, 5, 6, 8, 10] {
+        let (mut world, _, hosts, room) = room(5, Conditions::GOOD, &["a", "b"]);
+        world.crash(hosts[1], Crash::Now);
+        for _ in 0..40 {
+            world.edit(hosts[0], &room, |doc| doc.insert(1000, &"much ".repeat(5000))).unwrap();
+        }
+        world.set_conditions(Conditions { delay_ms: (100, 100), silent: 1000, ..Conditions::GOOD });
+        world.boot(hosts[1]);
+        assert!(world.run_until(S(60), |w| linked(w, hosts[1], hosts[0], &room)));
+        world.run_for(std::time::Duration::from_millis(50 * cut_after));
+        world.change_network(hosts[0]);
+        world.run_until(S(60), |w| settled(w, &hosts, &room));
+        assert!(settled(&world, &hosts, &room), "cut after {cut_after}: {}", picture(&world, &hosts, &room));
+    }
+}
+
+/// An answer that takes its time is still an answer.
+#[test]
+fn st8_a_slow_link_brings_everything_and_nobody_is_ready_before() {
+    let (mut world, _, hosts) = world(6, Conditions::GOOD, &["a", "b"]);
+    let room = world.create_room(hosts[0], &[sim::origin()]).unwrap();
+    for _ in 0..40 {
+        world.edit(hosts[0], &room, |doc| doc.insert(1000, &"much ".repeat(5000))).unwrap();
+    }
+    let ticket = ticket(&mut world, hosts[0], &room).unwrap();
+    world.join(hosts[1], &ticket, S(200)).unwrap().unwrap();
+    let is_up = |event: &Event| matches!(event, Event::LinkUp { .. });
+    let up = |w: &Sim| hosts.iter().all(|host| w.events(*host).iter().any(is_up));
+    assert!(world.run_until(S(30), up));
+    world.set_conditions(Conditions { delay_ms: (7000, 7000), ..Conditions::GOOD });
+    assert!(
+        world.run_until(S(200), |w| is_ready(w, hosts[1], &room)),
+        "{:?}",
+        join_failure(&world, hosts[1])
+    );
+    assert!(same_state(&world, &hosts, &room), "ready before the state was here");
+}
+
 /// The old connection to the server is dead and does not say so.
 #[test]
 fn me3_a_new_address_is_at_the_server_again_within_seconds() {
