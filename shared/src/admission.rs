@@ -198,15 +198,14 @@ pub fn check_proof(
     if membership.member(&invite.issuer).is_none() {
         return Err(Rejection::IssuerNotMember);
     }
-    // A device that was let in by this invite comes back, even after the invite has ended. Its acceptance may be
-    // another one: each start of a device signs its device record anew.
-    let returning = membership.has_taken(&id, &device) && membership.member(&device).is_some();
-    if !returning {
+    // A device that took a place of this invite has it, even after the invite has ended. It may come with another
+    // acceptance than the first time, if it lost what it had stored.
+    if !membership.has_place(&id, &device) {
         if unix_ms >= invite.expires {
             return Err(Rejection::Expired);
         }
         let left = membership.places_left(&id, invite).saturating_sub(reserved(&id, &device));
-        if left == 0 || !membership.may_take(&id, &device) {
+        if left == 0 {
             return Err(Rejection::Used);
         }
     }

@@ -15,7 +15,7 @@ const SEEDS: std::ops::Range<u64> = 0..200;
 
 /// How long a room may take to come together once everything works again: the longest back-off, an attempt that it
 /// let time out, and the next one.
-const PEACE: Duration = Duration::from_secs(240);
+const PEACE: Duration = Duration::from_secs(100);
 
 fn seeds() -> std::ops::Range<u64> {
     let Ok(text) = std::env::var("SIM_SEEDS") else { return SEEDS };
@@ -156,7 +156,7 @@ fn run(seed: u64) -> [u8; 32] {
     // 4: D has no ticket, or one that is not good.
     let spent = ticket_of_another_room(&mut story.world, a, &room);
     let _ = story.world.join(d, &spent, S(30));
-    story.trouble(S(60), &[a, b, c]);
+    story.trouble(S(150), &[a, b, c]);
     // 5: the server dies, and comes back.
     story.world.kill_server(server, seed % 2 == 0);
     story.trouble(S(20), &[a, b, c]);

@@ -51,6 +51,9 @@ const PROBE: Duration = Duration::from_millis(1500);
 /// How long bytes may wait for the channel without any progress.
 const STUCK: Duration = Duration::from_secs(20);
 
+/// How long a link that is to end may take to say what was said before.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// Candidates kept until they can be sealed or applied.
 const MAX_CANDIDATES: usize = 64;
 
@@ -102,6 +105,9 @@ pub enum CloseReason {
     /// The other end of the channel is not the one of the handshake, or breaks the protocol.
     #[error("the peer broke the protocol: {0}")]
     Misbehaved(&'static str),
+    /// The peer is no member, or no longer one.
+    #[error("the peer is not a member")]
+    NoMember,
     /// Another link to the same peer took its place, or it is no longer wanted.
     #[error("the link is no longer needed")]
     Replaced,
@@ -139,6 +145,8 @@ pub struct Link {
     said: Duration,
     progressed: Duration,
     probe: Option<Duration>,
+    /// When it ends, and why.
+    ending: Option<(Duration, CloseReason)>,
 }
 
 #[derive(Encode, Decode)]
@@ -226,6 +234,7 @@ impl Link {
             said: now.monotonic,
             progressed: now.monotonic,
             probe: None,
+            ending: None,
         }
     }
 
@@ -463,6 +472,15 @@ impl Link {
         }
     }
 
+    /// Ends it once the peer had time to hear what was said before.
+    pub fn finish(&mut self, reason: CloseReason, now: Now) {
+        if self.is_up() {
+            self.ending.get_or_insert((now.monotonic + LINGER, reason));
+        } else {
+            self.close(reason);
+        }
+    }
+
     /// What is to be done next.
     pub fn poll_output(&mut self) -> Option<LinkOutput> {
         self.outputs.pop_front()
@@ -477,7 +495,8 @@ impl Link {
                 if self.outbox.pending() > 0 {
                     at = at.min(self.progressed + STUCK);
                 }
-                Some(self.probe.map_or(at, |probe| at.min(probe)))
+                let ending = self.ending.as_ref().map(|(at, _)| *at);
+                [self.probe, ending].into_iter().flatten().chain([at]).min()
             }
             _ => Some(self.deadline),
         }
@@ -488,7 +507,11 @@ impl Link {
         match self.state {
             State::Closed => {}
             State::Up => {
-                if now.monotonic >= self.heard + SILENCE || self.probe.is_some_and(|at| now.monotonic >= at) {
+                if let Some((_, reason)) = self.ending.take_if(|(at, _)| now.monotonic >= *at) {
+                    self.close(reason);
+                } else if now.monotonic >= self.heard + SILENCE
+                    || self.probe.is_some_and(|at| now.monotonic >= at)
+                {
                     self.close(CloseReason::Silent);
                 } else if self.outbox.pending() > 0 && now.monotonic >= self.progressed + STUCK {
                     self.close(CloseReason::TooSlow);

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::crypto::keys::BoxKey;
 use crate::id::{DeviceId, RecordId};
-use crate::record::{Body, DeviceRecord, Invite, Record};
+use crate::record::{Acceptance, Body, DeviceRecord, Invite, Record};
 
 /// The longest chain of records from a member to the genesis that a handshake carries, in bytes.
 pub const MAX_CHAIN: usize = 48 * 1024;
@@ -44,8 +44,8 @@ pub struct Admission {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Membership {
     members: BTreeMap<DeviceId, Member>,
-    /// Every device that a member ever let in, whether or not a rule took the place away again.
-    admitted: BTreeSet<DeviceId>,
+    /// Every device that a member ever let in, whether or not its place went to another.
+    admitted: BTreeMap<DeviceId, Member>,
     invites: BTreeMap<RecordId, Places>,
 }
 
@@ -60,88 +60,78 @@ impl Membership {
     /// Evaluates the records.
     pub fn of(records: &Records) -> Self {
         let mut this = Self::default();
-        let Body::Genesis(body) = records.genesis().body() else { return this };
+        let genesis = records.genesis();
+        let Body::Genesis(body) = genesis.body() else { return this };
         let founder = Member { device: body.founder.clone(), invited_by: None, admission: None, rank: 0 };
-        let founder_id = founder.device.device;
+        this.members.insert(founder.device.device, founder.clone());
+        this.admitted.insert(founder.device.device, founder);
+        // Those let in let others in: each round adds some, or a shorter way to the genesis, or is the last.
         let acceptances = acceptances(records);
-        // First, who was ever let in, by somebody who was: it grows with every round until one adds nobody.
-        this.admitted.insert(founder_id);
         while this.admit_round(records, &acceptances) {}
-        // Then who has a place, by the invites of those who have one.
-        this.members.insert(founder_id, founder);
-        while this.place_round(records, &acceptances) {}
+        // Places are given only now, when all takers are known.
+        for (id, candidates) in &acceptances {
+            this.place(records, id, candidates);
+        }
         this
     }
 
-    fn admit_round(&mut self, records: &Records, acceptances: &Acceptances) -> bool {
-        let before = self.admitted.len();
-        for (id, candidates) in acceptances {
-            let issuer = records.get(id).map(Record::author);
-            if issuer.is_some_and(|issuer| self.admitted.contains(&issuer)) {
-                let let_in = candidates.iter().filter(|candidate| candidate.let_in(&self.admitted).is_some());
-                let devices: Vec<DeviceId> = let_in.map(Candidate::device).collect();
-                self.admitted.extend(devices);
-            }
-        }
-        self.admitted.len() > before
-    }
-
-    fn place_round(&mut self, records: &Records, acceptances: &Acceptances) -> bool {
-        let mut changed = false;
-        for (invite_id, candidates) in acceptances {
-            let Some(Body::Invite(invite)) = records.get(invite_id).map(Record::body) else { continue };
-            let Some(rank) = self.members.get(&invite.issuer).map(|issuer| issuer.rank + 1) else { continue };
-            let placed = self.placed(records, invite, candidates);
-            let takers = placed.iter().map(|(candidate, _)| candidate.device()).collect();
-            let left = invite.uses.saturating_sub(placed.len() as u32);
-            self.invites.insert(*invite_id, Places { left, takers });
-            for (candidate, (acceptance, countersignature)) in placed {
-                let admission = Admission { invite: *invite_id, acceptance, countersignature };
-                let member = Member {
-                    device: candidate.record.clone(),
-                    invited_by: Some(invite.issuer),
-                    admission: Some(admission),
-                    rank,
-                };
-                // A device let in twice stands by the admission nearest to the genesis, then the smallest id.
-                let nearer = self.members.get(&candidate.device()).is_none_or(|known| {
-                    known.admission.is_some() && (rank, member.admission) < (known.rank, known.admission)
-                });
-                if nearer {
-                    self.members.insert(candidate.device(), member);
-                    changed = true;
-                }
-            }
-        }
-        changed
-    }
-
-    /// Which candidates have a place, each with its acceptance and countersignature. A taker whose every
-    /// countersignature was made in the knowledge of as many others as there are places is void; among concurrent
-    /// ones the smallest acceptance stands.
-    fn placed<'a>(
-        &self,
+    fn admit_round(
+        &mut self,
         records: &Records,
-        invite: &Invite,
-        candidates: &'a [Candidate],
-    ) -> Vec<(&'a Candidate, (RecordId, RecordId))> {
-        let uses = invite.uses as usize;
-        let let_in = |candidate: &'a Candidate| Some((candidate, candidate.let_in(&self.admitted)?));
-        let mut placed: Vec<_> = candidates.iter().filter_map(let_in).collect();
-        if placed.len() > uses {
-            let valid = |candidate: &Candidate| candidate.valid(&self.admitted).map(|(_, id)| id).collect();
-            let by: Vec<Vec<RecordId>> = placed.iter().map(|(candidate, _)| valid(candidate)).collect();
-            let past = |ids: &Vec<RecordId>| ids.iter().map(|id| records.past(id)).collect();
-            let pasts: Vec<Vec<BTreeSet<RecordId>>> = by.iter().map(past).collect();
-            let earlier = |i: usize| {
-                let knew = |j: usize| pasts[i].iter().all(|past| by[j].iter().any(|id| past.contains(id)));
-                (0..by.len()).filter(|&j| j != i && knew(j)).count()
-            };
-            let mut n = 0..by.len();
-            placed.retain(|_| n.next().is_some_and(|i| earlier(i) < uses));
-            placed.truncate(uses);
+        acceptances: &BTreeMap<RecordId, Vec<Candidate<'_>>>,
+    ) -> bool {
+        let mut grew = false;
+        for (id, candidates) in acceptances {
+            let Some((_, rank)) = self.invite(records, id) else { continue };
+            for (candidate, by) in self.let_in(candidates) {
+                let member = candidate.member(records, id, by[0], rank);
+                grew |= member.is_some_and(|member| insert(&mut self.admitted, member));
+            }
         }
-        placed
+        grew
+    }
+
+    /// The invite, if whoever issued it was let in, and the rank of those it lets in.
+    fn invite<'a>(&self, records: &'a Records, id: &RecordId) -> Option<(&'a Invite, u32)> {
+        let Body::Invite(invite) = records.get(id)?.body() else { return None };
+        Some((invite, self.admitted.get(&invite.issuer)?.rank + 1))
+    }
+
+    /// The candidates that somebody let in who was let in, and by which countersignatures.
+    fn let_in<'a>(&self, candidates: &'a [Candidate<'a>]) -> Vec<(&'a Candidate<'a>, Vec<RecordId>)> {
+        let valid = |candidate: &Candidate<'_>| -> Vec<RecordId> {
+            let own = candidate.acceptance.device.device;
+            let by = candidate.countersigners.iter();
+            by.filter(|(by, _)| *by != own && self.admitted.contains_key(by)).map(|(_, id)| *id).collect()
+        };
+        candidates.iter().map(|c| (c, valid(c))).filter(|(_, by)| !by.is_empty()).collect()
+    }
+
+    /// Gives the places of one invite. A taker whose every countersignature was made in the knowledge of as many others
+    /// as there are places is void; among concurrent ones the smallest acceptance stands.
+    fn place(&mut self, records: &Records, id: &RecordId, candidates: &[Candidate<'_>]) {
+        let Some((invite, rank)) = self.invite(records, id) else { return };
+        let mut placed = self.let_in(candidates);
+        if placed.len() > invite.uses as usize {
+            let pasts: Vec<Vec<BTreeSet<RecordId>>> =
+                placed.iter().map(|(_, by)| by.iter().map(|id| records.past(id)).collect()).collect();
+            let earlier = |i: usize| {
+                let knew = |j: &usize| pasts[i].iter().all(|p| placed[*j].1.iter().any(|id| p.contains(id)));
+                (0..placed.len()).filter(|j| *j != i).filter(knew).count()
+            };
+            let in_time: Vec<bool> = (0..placed.len()).map(|i| earlier(i) < invite.uses as usize).collect();
+            let mut in_time = in_time.into_iter();
+            placed.retain(|_| in_time.next() == Some(true));
+            placed.truncate(invite.uses as usize);
+        }
+        let left = invite.uses.saturating_sub(placed.len() as u32);
+        let takers = placed.iter().map(|(candidate, _)| candidate.acceptance.device.device).collect();
+        self.invites.insert(*id, Places { left, takers });
+        for (candidate, by) in placed {
+            if let Some(member) = candidate.member(records, id, by[0], rank) {
+                insert(&mut self.members, member);
+            }
+        }
     }
 
     /// The member with this device, if it is one.
@@ -171,19 +161,11 @@ impl Membership {
 
     /// Whether a member ever let this device in: its changes count, though its place may have gone to another taker.
     pub fn was_admitted(&self, device: &DeviceId) -> bool {
-        self.admitted.contains(device)
+        self.admitted.contains_key(device)
     }
 
-    /// Whether `device` may take this invite now: a place is left, or it has one already.
-    pub fn may_take(&self, id: &RecordId, device: &DeviceId) -> bool {
-        match self.invites.get(id) {
-            Some(places) => places.left > 0 || places.takers.contains(device),
-            None => true,
-        }
-    }
-
-    /// Whether `device` has one of the invite's places.
-    pub fn has_taken(&self, id: &RecordId, device: &DeviceId) -> bool {
+    /// Whether `device` has one of this invite's places.
+    pub fn has_place(&self, id: &RecordId, device: &DeviceId) -> bool {
         self.invites.get(id).is_some_and(|places| places.takers.contains(device))
     }
 
@@ -194,6 +176,7 @@ impl Membership {
 
     /// The records that show `device` to be a member, the genesis first; `None` if it is none.
     pub fn chain(&self, records: &Records, device: &DeviceId) -> Option<Vec<Record>> {
+        self.member(device)?;
         let mut steps = Vec::new();
         let mut needed = vec![*device];
         let mut done = BTreeSet::new();
@@ -201,13 +184,15 @@ impl Membership {
             if !done.insert(device) {
                 continue;
             }
-            let member = self.member(&device)?;
+            let member = self.admitted.get(&device)?;
             if let Some(admission) = &member.admission {
                 let countersignature = records.get(&admission.countersignature)?;
                 needed.push(member.invited_by?);
                 needed.push(countersignature.author());
                 steps.push(countersignature.clone());
-                steps.push(records.get(&admission.acceptance)?.clone());
+                // One device may have accepted twice; the countersignature is by which it stands.
+                let Body::Countersignature(body) = countersignature.body() else { return None };
+                steps.push(records.get(&body.acceptance)?.clone());
                 steps.push(records.get(&admission.invite)?.clone());
             }
         }
@@ -217,54 +202,56 @@ impl Membership {
     }
 }
 
-/// A device that accepted an invite.
-struct Candidate {
-    record: DeviceRecord,
-    /// Who countersigned, which of its acceptances, with which record; in the order of acceptances.
-    countersigned: Vec<(DeviceId, RecordId, RecordId)>,
+struct Candidate<'a> {
+    id: RecordId,
+    acceptance: &'a Acceptance,
+    /// Who countersigned, and with which record, in the order of the records' ids.
+    countersigners: Vec<(DeviceId, RecordId)>,
 }
 
-/// Per invite those that accepted it, in the order of their first acceptance's id.
-type Acceptances = BTreeMap<RecordId, Vec<Candidate>>;
-
-impl Candidate {
-    fn device(&self) -> DeviceId {
-        self.record.device
-    }
-
-    /// The acceptances and countersignatures that count, if those in `admitted` may let others in.
-    fn valid<'a>(
-        &'a self,
-        admitted: &'a BTreeSet<DeviceId>,
-    ) -> impl Iterator<Item = (RecordId, RecordId)> + 'a {
-        let counts = |by: &DeviceId| *by != self.device() && admitted.contains(by);
-        let valid = self.countersigned.iter().filter(move |(by, ..)| counts(by));
-        valid.map(|(_, acceptance, countersignature)| (*acceptance, *countersignature))
-    }
-
-    fn let_in(&self, admitted: &BTreeSet<DeviceId>) -> Option<(RecordId, RecordId)> {
-        self.valid(admitted).next()
+impl Candidate<'_> {
+    /// What it is by one of its countersignatures.
+    fn member(
+        &self,
+        records: &Records,
+        invite: &RecordId,
+        countersignature: RecordId,
+        rank: u32,
+    ) -> Option<Member> {
+        let issuer = records.get(invite)?.author();
+        let admission = Admission { invite: *invite, acceptance: self.id, countersignature };
+        let device = self.acceptance.device.clone();
+        Some(Member { device, invited_by: Some(issuer), admission: Some(admission), rank })
     }
 }
 
-fn acceptances(records: &Records) -> Acceptances {
+/// Adds a member; says whether that changed anything. A device let in twice stands by the admission nearest to the
+/// genesis, then the smallest id.
+fn insert(members: &mut BTreeMap<DeviceId, Member>, member: Member) -> bool {
+    let key = |m: &Member| (m.rank, m.admission);
+    let stands = members.get(&member.device.device).is_some_and(|known| key(known) <= key(&member));
+    if !stands {
+        members.insert(member.device.device, member);
+    }
+    !stands
+}
+
+/// Per invite, the acceptances ([`Records`] holds only those that its key signed), in the order of their ids. One device counts once per invite.
+fn acceptances(records: &Records) -> BTreeMap<RecordId, Vec<Candidate<'_>>> {
     let mut by_acceptance: BTreeMap<RecordId, Vec<(DeviceId, RecordId)>> = BTreeMap::new();
     for record in records.iter() {
         if let Body::Countersignature(body) = record.body() {
             by_acceptance.entry(body.acceptance).or_default().push((body.author, record.id()));
         }
     }
-    let mut out: Acceptances = BTreeMap::new();
+    let mut out: BTreeMap<RecordId, Vec<Candidate<'_>>> = BTreeMap::new();
     for (id, countersigners) in by_acceptance {
         let Some(Body::Acceptance(acceptance)) = records.get(&id).map(Record::body) else { continue };
         let candidates = out.entry(acceptance.invite).or_default();
-        let countersigned = countersigners.into_iter().map(|(by, record)| (by, id, record));
-        match candidates.iter_mut().find(|candidate| candidate.device() == acceptance.device.device) {
-            Some(candidate) => candidate.countersigned.extend(countersigned),
-            None => candidates.push(Candidate {
-                record: acceptance.device.clone(),
-                countersigned: countersigned.collect(),
-            }),
+        let device = acceptance.device.device;
+        match candidates.iter_mut().find(|c| c.acceptance.device.device == device) {
+            Some(candidate) => candidate.countersigners.extend(countersigners),
+            None => candidates.push(Candidate { id, acceptance, countersigners }),
         }
     }
     out

@@ -74,6 +74,54 @@ fn ad4_nobody_is_let_in_by_a_stranger_by_itself_or_without_the_ticket() {
 }
 
 #[test]
+fn ad2_a_device_that_accepted_twice_has_one_place_and_a_chain() {
+    let (a, b, c) = (author(1), author(2), author(3));
+    for time in 1..9 {
+        let mut records = room(&a);
+        let ticket = invite(&mut records, &a, 1, 1, None);
+        // The same device, whose own record was signed anew after it lost its disk. The first time a stranger
+        // countersigned.
+        let again = Author::new(DeviceKeys::from_seed(&[2; 32]), "user", "device 2", time).unwrap();
+        admit(&mut records, &ticket, 1, &b, &author(9));
+        admit(&mut records, &ticket, 1, &again, &a);
+        let next = invite(&mut records, &b, 2, 1, None);
+        admit(&mut records, &next, 2, &c, &b);
+        let membership = Membership::of(&records);
+        assert_eq!(membership.len(), 3);
+        let chain = membership.chain(&records, &c.device()).unwrap();
+        let shown = Membership::of(&Records::unlinked(chain[0].clone(), &chain));
+        assert_eq!(shown.box_key(&b.device()), membership.box_key(&b.device()));
+        assert!(shown.member(&c.device()).is_some());
+    }
+}
+
+#[test]
+fn ad2_two_concurrent_takers_are_one_member_whoever_let_them_in() {
+    for seed in 10..30 {
+        let (a, b, c, d) = (author(1), author(2), author(3), author(4));
+        let mut records = room(&a);
+        let first = invite(&mut records, &a, 1, 1, None);
+        admit(&mut records, &first, 1, &b, &a);
+        let ticket = invite(&mut records, &a, seed, 1, None);
+        // B lets D in, not knowing that A let C in.
+        let mut other = records.clone();
+        let (acceptance, countersignature) = admit(&mut other, &ticket, seed, &d, &b);
+        admit(&mut records, &ticket, seed, &c, &a);
+        records.insert(acceptance);
+        records.insert(countersignature);
+        let membership = Membership::of(&records);
+        assert_eq!(membership.len(), 3, "one place was taken twice");
+        assert_eq!(membership.places_left(&ticket.id(), invite_of(&ticket)), 0);
+        assert!(membership.was_admitted(&c.device()) && membership.was_admitted(&d.device()));
+    }
+}
+
+fn invite_of(record: &Record) -> &Invite {
+    let Body::Invite(invite) = record.body() else { panic!("not an invite") };
+    invite
+}
+
+#[test]
 fn ad2_a_use_is_one_device_and_a_later_taker_is_void() {
     let (a, b, c) = (author(1), author(2), author(3));
     let mut records = room(&a);
@@ -83,8 +131,8 @@ fn ad2_a_use_is_one_device_and_a_later_taker_is_void() {
     admit(&mut records, &ticket, 1, &b, &a);
     let membership = Membership::of(&records);
     assert_eq!(membership.places_left(&ticket.id(), &body), 0);
-    assert!(membership.may_take(&ticket.id(), &b.device()), "the taker comes back");
-    assert!(!membership.may_take(&ticket.id(), &c.device()));
+    assert!(membership.has_place(&ticket.id(), &b.device()), "the taker comes back");
+    assert!(!membership.has_place(&ticket.id(), &c.device()));
     admit(&mut records, &ticket, 1, &c, &a);
     assert_eq!(devices(&records).len(), 2);
     assert!(Membership::of(&records).member(&b.device()).is_some());

@@ -21,10 +21,14 @@ const PROOFS_AT_ONCE: usize = 8;
 /// When the next ones get one.
 const NEXT_PROOFS: Duration = Duration::from_secs(2);
 
+/// After so long without success a session gets another proof, and after twice as long the next one: the first may be
+/// lost, or have come before the invite.
+const PROVE_AGAIN: Duration = Duration::from_secs(5);
+
 /// How many newcomers may be connecting at a time.
 const MAX_ADMITTING: usize = 16;
 
-/// How many proofs one session may send.
+/// How many proofs one session may send to another.
 const MAX_PROOFS: u32 = 8;
 
 impl Room {
@@ -60,40 +64,50 @@ impl Room {
         Ok(record)
     }
 
-    /// A newcomer sends its proof to the members it sees: the issuer and up to seven others, later the next ones.
+    /// A newcomer sends its proof to the members it sees: the issuer and up to seven others, later the next ones, and
+    /// after a while all of them again.
     pub(super) fn prove(&mut self, ctx: &mut Ctx<'_>) {
         let Some(join) = &mut self.join else { return };
-        if self.membership.member(&ctx.author.device()).is_some() {
+        join.next = None;
+        if self.member {
             return;
         }
+        let now = ctx.now.monotonic;
+        if !self.pending.is_empty() || !self.up.is_empty() {
+            join.next = Some(now + NEXT_PROOFS);
+            return;
+        }
+        join.proved.retain(|at, _| self.visible.contains_key(at));
         let issuer = join.ticket.issuer;
-        let mut candidates: Vec<(bool, (Origin, SessionId))> = self
+        let mut candidates: Vec<(u32, bool, (Origin, SessionId))> = self
             .visible
             .iter()
             .filter_map(|(at, visible)| Some((visible.device? != issuer, at.clone())))
-            .filter(|(_, at)| !join.proved.contains(at))
+            .map(|(other, at)| (join.proved.get(&at).map_or(0, |(times, _)| *times), other, at))
+            .filter(|(times, _, at)| {
+                *times < MAX_PROOFS && join.proved.get(at).is_none_or(|(_, again)| *again <= now)
+            })
             .collect();
         candidates.sort();
-        for (_, (origin, to)) in candidates.into_iter().take(PROOFS_AT_ONCE) {
+        let more = candidates.len() > PROOFS_AT_ONCE;
+        for (times, _, (origin, to)) in candidates.into_iter().take(PROOFS_AT_ONCE) {
             let Some(own) = ctx.servers.session(&origin) else { continue };
             let payload = join.prover.prove(&own, &to, ctx.rng);
             let body = Signal { kind: Kind::Proof, tag: [0; 8], payload: &payload }.encode();
             let message = ClientMessage::Signal { topic: self.secret.topic(), to, body: Bytes(body) };
             ctx.servers.send(&origin, &message, ctx.out);
-            join.proved.insert((origin, to));
-            join.next = Some(ctx.now.monotonic + NEXT_PROOFS);
+            join.proved.insert((origin, to), (times + 1, now + PROVE_AGAIN * 2u32.pow(times)));
         }
+        let soon = now + NEXT_PROOFS;
+        let again =
+            join.proved.values().filter(|(times, _)| *times < MAX_PROOFS).map(|(_, at)| soon.max(*at));
+        join.next = again.chain(more.then_some(soon)).min();
     }
 
-    /// Two seconds without an answer: the next ones.
+    /// Nobody has answered, or an attempt has failed: the next proofs.
     pub(super) fn prove_more(&mut self, ctx: &mut Ctx<'_>) {
-        if let Some(join) = &mut self.join
-            && join.next.is_some_and(|at| at <= ctx.now.monotonic)
-        {
-            join.next = None;
-            if self.pending.is_empty() && self.up.is_empty() {
-                self.prove(ctx);
-            }
+        if self.join.as_ref().is_some_and(|join| join.next.is_some_and(|at| at <= ctx.now.monotonic)) {
+            self.prove(ctx);
         }
     }
 
@@ -185,7 +199,7 @@ impl Room {
         let at = (origin.clone(), from);
         let (Some(own), Some(join)) = (ctx.servers.session(origin), &mut self.join) else { return };
         let Some(device) = self.visible.get(&at).and_then(|visible| visible.device) else { return };
-        if !join.proved.contains(&at) {
+        if !join.proved.contains_key(&at) {
             return;
         }
         let prologue = prologue(&self.id, &from, &own, &signal.tag);
@@ -214,7 +228,8 @@ impl Room {
         let done = records
             .iter()
             .any(|record| matches!(record.body(), Body::Countersignature(body) if body.acceptance == id));
-        if done || self.membership.has_taken(&admitted.invite(), &admitted.device()) {
+        // A device that came back has its place already.
+        if done || self.membership.has_place(&admitted.invite(), &admitted.device()) {
             return;
         }
         let prev = newest(records.heads());

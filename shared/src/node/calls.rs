@@ -59,6 +59,9 @@ pub(super) struct Peer {
     pub(super) heads: Vec<crate::id::RecordId>,
     /// All that it knew at its last word was here.
     pub(super) synced: bool,
+    /// It was asked, over the link that is up now, and has not answered. Answers come in order or the link ends, so it
+    /// is not asked twice.
+    pub(super) asked: bool,
     /// Its newest list of links, and when that came.
     pub(super) list: Option<(LinkList, Duration)>,
     attempts: u32,
@@ -116,8 +119,11 @@ impl Room {
         let before = self.visible.insert(at, Visible { device, proofs });
         let Some(device) = device else { return };
         if before.is_none_or(|visible| visible.device != Some(device)) {
-            // It may have started anew: then the link that is up is dead, and a look at it shows that soon.
-            if let Some(slot) = self.up.get(&device).and_then(|id| self.slots.get_mut(id)) {
+            // A session not seen before: it may have started anew. Then the link that is up is dead, and a look at it
+            // shows that soon. A session that was a newcomer's is the one we linked with.
+            if before.is_none()
+                && let Some(slot) = self.up.get(&device).and_then(|id| self.slots.get_mut(id))
+            {
                 slot.link.probe(ctx.now);
             }
             if let Some(peer) = self.peers.get_mut(&device) {
@@ -381,11 +387,14 @@ impl Room {
         let replaced = self.up.insert(device, id).filter(|old| *old != id);
         if let Some(old) = replaced {
             self.drop_link(old, ctx);
+            // What was asked over it is not answered any more.
+            self.pulling.take_if(|pulling| pulling.from == device);
         }
         let peer = self.peers.entry(device).or_default();
         peer.attempts = 0;
         peer.wanted_since = None;
         peer.synced = false;
+        peer.asked = false;
         peer.knowledge = crate::frames::Frontier::default();
         peer.heads.clear();
         self.gossip.neighbour_up(device);

@@ -1,6 +1,6 @@
 //! One room of this node: what it holds, and how its parts meet.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Ctx;
@@ -14,7 +14,7 @@ use crate::crypto::keys::RoomSecret;
 use crate::frames::{ChainId, Frame, Frontier, Inserted, Log};
 use crate::gossip::Gossip;
 use crate::id::{DeviceId, RecordId, RoomId, SessionId, Topic};
-use crate::link::{Link, LinkOutput};
+use crate::link::{CloseReason, Link, LinkOutput};
 use crate::membership::{self, Membership, Records};
 use crate::mesh::Item;
 use crate::origin::Origin;
@@ -50,9 +50,9 @@ pub(super) struct Join {
     pub(super) ticket: Ticket,
     pub(super) prover: Prover,
     pub(super) deadline: Duration,
-    /// Sessions that have a proof, per server.
-    pub(super) proved: BTreeSet<(Origin, SessionId)>,
-    /// When the next sessions get one.
+    /// Sessions that have a proof, per server: how many, and when one that was lost or came too early is sent again.
+    pub(super) proved: BTreeMap<(Origin, SessionId), (u32, Duration)>,
+    /// When the next proofs are due.
     pub(super) next: Option<Duration>,
     /// Whether a member has answered.
     pub(super) answered: bool,
@@ -62,7 +62,7 @@ pub(super) struct Join {
 
 impl Join {
     pub(super) fn new(ticket: Ticket, prover: Prover, deadline: Duration) -> Self {
-        Self { ticket, prover, deadline, proved: BTreeSet::new(), next: None, answered: false, done: false }
+        Self { ticket, prover, deadline, proved: BTreeMap::new(), next: None, answered: false, done: false }
     }
 }
 
@@ -97,7 +97,7 @@ pub(super) struct Room {
     pub(super) log: Log,
     incarnation: u32,
     pub(super) join: Option<Join>,
-    member: bool,
+    pub(super) member: bool,
     pub(super) visible: BTreeMap<(Origin, SessionId), Visible>,
     pub(super) slots: BTreeMap<LinkId, Slot>,
     /// Per device the link that is up.
@@ -181,7 +181,7 @@ impl Room {
             self.peers.entry(*device).or_default();
         }
         self.incarnation = incarnation;
-        self.member = true;
+        self.member = self.membership.member(&ctx.author.device()).is_some();
         for frame in frames {
             let (chain, update) = (frame.chain(), frame.update().clone());
             let known = self.log.len();
@@ -358,6 +358,7 @@ impl Room {
             let item = Item::Record(record.wire().to_vec().into());
             self.spread(id, &record.author(), item, from, None, ctx);
         }
+        self.part_from_lost(&before, ctx);
         let new: Vec<DeviceId> = self
             .membership
             .members()
@@ -379,6 +380,30 @@ impl Room {
         }
         self.check_joined(ctx);
         Taken::New
+    }
+
+    /// Ends the links with those whose place went to another, and all links if it is ours.
+    fn part_from_lost(&mut self, before: &Membership, ctx: &mut Ctx<'_>) {
+        let own = ctx.author.device();
+        let lost: Vec<DeviceId> = before
+            .members()
+            .map(|(device, _)| *device)
+            .filter(|device| self.membership.member(device).is_none())
+            .collect();
+        for device in &lost {
+            if *device == own {
+                self.member = false;
+            }
+            let why = "its place went to another taker of the same invite".to_owned();
+            ctx.event(Event::Cut { room: self.id, device: *device, why });
+        }
+        let member = self.member;
+        for slot in self.slots.values_mut() {
+            let device = slot.link.peer();
+            if lost.contains(&device) || (!member && lost.contains(&own)) {
+                slot.link.finish(CloseReason::NoMember, ctx.now);
+            }
+        }
     }
 
     /// Adds a frame that was checked.
@@ -534,6 +559,9 @@ impl Room {
         }
         for slot in self.slots.values_mut() {
             slot.link.probe(ctx.now);
+        }
+        for origin in self.servers.clone() {
+            self.enter(&origin, ctx);
         }
     }
 

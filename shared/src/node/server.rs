@@ -24,6 +24,9 @@ const SILENCE: Duration = Duration::from_secs(75);
 /// down would be dialled in a loop.
 const STEADY: Duration = Duration::from_secs(20);
 
+/// After a change of the network a server has so long to show that the connection lives.
+const PROBE: Duration = Duration::from_secs(5);
+
 /// Delays between attempts: 0.5 s, ×1.5, at most 60 s, each jittered down to its half.
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LAST_RETRY: Duration = Duration::from_secs(60);
@@ -50,6 +53,8 @@ enum State {
         ice_servers: Vec<IceServer>,
         since: Duration,
         heard: Duration,
+        /// By when something must be heard.
+        probe: Option<Duration>,
     },
 }
 
@@ -165,9 +170,9 @@ impl Servers {
 
     pub(super) fn handle_ping(&mut self, origin: &Origin, now: Now) {
         if let Some(server) = self.by_origin.get_mut(origin)
-            && let State::Ready { heard, .. } = &mut server.state
+            && let State::Ready { heard, probe, .. } = &mut server.state
         {
-            *heard = now.monotonic;
+            (*heard, *probe) = (now.monotonic, None);
         }
     }
 
@@ -212,7 +217,7 @@ impl Servers {
             (ServerMessage::Welcome { ice_servers, .. }, State::ExpectWelcome(_, key)) => {
                 let session = key.session();
                 let at = now.monotonic;
-                server.state = State::Ready { session, ice_servers, since: at, heard: at };
+                server.state = State::Ready { session, ice_servers, since: at, heard: at, probe: None };
                 server.trouble = None;
                 ServerEvent::Ready
             }
@@ -275,10 +280,14 @@ impl Servers {
         out.push_back(Output::HangUp { origin: origin.clone() });
     }
 
+    /// Dials what is not dialled, dials anew what is on its way, and gives the others a moment to show that they are
+    /// alive. For that the rooms enter their topics again.
     pub(super) fn network_changed(&mut self, out: &mut VecDeque<Output>, now: Now) {
         for (origin, server) in &mut self.by_origin {
             server.attempts = 0;
-            if let State::Resting(_) = server.state {
+            if let State::Ready { probe, .. } = &mut server.state {
+                probe.get_or_insert(now.monotonic + PROBE);
+            } else {
                 server.state = State::Dialling(now.monotonic + SIGN_IN);
                 out.push_back(Output::Dial { origin: origin.clone() });
             }
@@ -291,7 +300,9 @@ impl Servers {
             | State::Dialling(at)
             | State::ExpectChallenge(at)
             | State::ExpectWelcome(at, _) => *at,
-            State::Ready { heard, .. } => *heard + SILENCE,
+            State::Ready { heard, probe, .. } => {
+                probe.map_or(*heard + SILENCE, |probe| probe.min(*heard + SILENCE))
+            }
         };
         self.by_origin.values().map(at).min()
     }
@@ -309,8 +320,11 @@ impl Servers {
                 {
                     silent.push(origin.clone());
                 }
-                State::Ready { heard, .. } if *heard + SILENCE <= now.monotonic => {
-                    silent.push(origin.clone());
+                State::Ready { heard, probe, .. }
+                    if *heard + SILENCE <= now.monotonic
+                        || probe.is_some_and(|probe| probe <= now.monotonic) =>
+                {
+                    silent.push(origin.clone())
                 }
                 _ => {}
             }

@@ -15,13 +15,13 @@ use crate::mesh::{BATCH_BYTES, Item, Knowledge, MAX_IDS, Message};
 use crate::record::Record;
 use crate::topology::LinkList;
 
-/// A neighbour that does not answer a pull in this time is passed over.
+/// A neighbour that does not answer a pull in this time is not waited for: the others are asked meanwhile.
 const PULL: Duration = Duration::from_secs(10);
 
 /// The one pull that is under way.
 #[derive(Debug)]
 pub(super) struct Pulling {
-    from: DeviceId,
+    pub(super) from: DeviceId,
     pub(super) deadline: Duration,
 }
 
@@ -78,18 +78,10 @@ impl Room {
                 for item in &items {
                     any |= self.item(from, item, ctx)? == Taken::New;
                 }
-                if self.pulling.as_ref().is_some_and(|pulling| pulling.from == from) {
-                    self.pulling = None;
-                    if more && any {
-                        self.pull_from(from, ctx);
-                    } else {
-                        // What it did not give it does not have, whatever it claimed.
-                        if let Some(peer) = self.peers.get_mut(&from) {
-                            peer.synced = true;
-                        }
-                        ctx.event(Event::Synced { room: self.id, device: from });
-                        self.pull(ctx);
-                    }
+                let asked =
+                    self.peers.get_mut(&from).is_some_and(|peer| std::mem::replace(&mut peer.asked, false));
+                if asked {
+                    self.answered(from, more && any, ctx);
                 }
                 self.check_joined(ctx);
             }
@@ -274,6 +266,21 @@ impl Room {
         Message::Batch { items, more: false }
     }
 
+    /// A neighbour answered a pull, in time or late.
+    fn answered(&mut self, from: DeviceId, more: bool, ctx: &mut Ctx<'_>) {
+        let waited_for = self.pulling.take_if(|pulling| pulling.from == from).is_some();
+        if !more {
+            // What it did not give it does not have, whatever it claimed.
+            if let Some(peer) = self.peers.get_mut(&from) {
+                peer.synced = true;
+            }
+            ctx.event(Event::Synced { room: self.id, device: from });
+        } else if waited_for {
+            return self.pull_from(from, ctx);
+        }
+        self.pull(ctx);
+    }
+
     /// Whether a neighbour knows something that is not here.
     fn lacks(&self, device: &DeviceId) -> bool {
         let Some(peer) = self.peers.get(device) else { return false };
@@ -289,7 +296,8 @@ impl Room {
         if self.pulling.is_some() {
             return;
         }
-        let from = self.up.keys().find(|device| self.lacks(device)).copied();
+        let free = |device: &&DeviceId| self.peers.get(device).is_some_and(|peer| !peer.asked);
+        let from = self.up.keys().filter(free).find(|device| self.lacks(device)).copied();
         if let Some(from) = from {
             return self.pull_from(from, ctx);
         }
@@ -298,6 +306,7 @@ impl Room {
             .up
             .keys()
             .filter(|device| self.peers.get(device).is_some_and(|p| !p.synced && !p.heads.is_empty()))
+            .filter(|device| !self.lacks(device))
             .copied()
             .collect();
         for device in heard {
@@ -311,6 +320,9 @@ impl Room {
 
     fn pull_from(&mut self, from: DeviceId, ctx: &mut Ctx<'_>) {
         self.pulling = Some(Pulling { from, deadline: ctx.now.monotonic + PULL });
+        if let Some(peer) = self.peers.get_mut(&from) {
+            peer.asked = true;
+        }
         self.send_to(&from, &Message::Pull(self.knowledge()), ctx);
     }
 
@@ -323,11 +335,7 @@ impl Room {
     }
 
     pub(super) fn sync_timeout(&mut self, ctx: &mut Ctx<'_>) {
-        if let Some(pulling) = self.pulling.take_if(|pulling| pulling.deadline <= ctx.now.monotonic) {
-            // Passed over until it speaks of new things.
-            if let Some(peer) = self.peers.get_mut(&pulling.from) {
-                peer.synced = true;
-            }
+        if self.pulling.take_if(|pulling| pulling.deadline <= ctx.now.monotonic).is_some() {
             self.pull(ctx);
         }
         for send in self.gossip.handle_timeout(ctx.now.monotonic) {

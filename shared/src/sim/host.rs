@@ -151,6 +151,13 @@ impl<D: Document> World<D> {
         }
     }
 
+    /// Takes all that is on a machine's disk, while it is off. Its device stays the same.
+    pub fn wipe(&mut self, id: HostId) {
+        assert!(self.hosts[id.0].running.is_none(), "a running machine holds its disk");
+        self.hosts[id.0].disk.clear();
+        self.note("wipe", id.0 as u64, &[]);
+    }
+
     /// Puts a machine to sleep.
     pub fn sleep(&mut self, id: HostId, time: Duration) {
         let until = self.now + time;
