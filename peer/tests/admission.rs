@@ -522,9 +522,12 @@ async fn ad12_a_newcomer_refuses_who_cannot_show_a_chain() {
     let n = world.peer("n").await;
     let n_seed: [u8; 32] = std::fs::read(world.home("n").join("seed")).unwrap().try_into().unwrap();
     let n_box = DeviceKeys::from_seed(&n_seed).box_secret.public();
-    for announced in [a_keys.id(), forger.device(), x.device()] {
+    let x_seed: [u8; 32] = std::fs::read(world.home("x").join("seed")).unwrap().try_into().unwrap();
+    let x_keys = DeviceKeys::from_seed(&x_seed);
+    // Even with a stolen signing key: the handshake needs the box key too.
+    for announced in [&a_keys.sign, &forger.keys().sign, &x_keys.sign] {
         let mut fake = Client::sign_in(&world.origin()).await;
-        let announcement = announce(&fresh.secret, &topic, &fake.session(), &announced, &mut rng);
+        let announcement = announce(&fresh.secret, &topic, &fake.session(), announced, &mut rng);
         fake.enter(topic, announcement).await;
         let mark = proxy.mark();
         let join = n.join(&fresh, SHORT);
@@ -560,7 +563,7 @@ async fn ad12_a_newcomer_refuses_who_cannot_show_a_chain() {
 
     // The same message by the member's own key is answered: it was the proof of membership that was missing.
     let mut fake = Client::sign_in(&world.origin()).await;
-    fake.enter(topic, announce(&fresh.secret, &topic, &fake.session(), &a_keys.id(), &mut rng)).await;
+    fake.enter(topic, announce(&fresh.secret, &topic, &fake.session(), &a_keys.sign, &mut rng)).await;
     let mark = proxy.mark();
     let play = async {
         let (newcomer, ..) = proxy.signal(mark, PROOF, 0).await;

@@ -294,3 +294,29 @@ fn signed(acceptance: &Record, newcomer: &SessionId, member: &SessionId) -> Vec<
 fn tag(key: &[u8; 32], newcomer: &SessionId, member: &SessionId) -> [u8; TAG] {
     derive(key, &[b"symbolon/1/tag", newcomer.as_bytes(), member.as_bytes()])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Somebody who ever held a ticket has the room secret, and no member's key.
+    #[test]
+    fn ad3_nobody_announces_a_session_as_another_device() {
+        let mut rng = Rng::from_seed([1; 32]);
+        let (secret, topic) = (RoomSecret::from_bytes([2; 32]), Topic::from_bytes([3; 32]));
+        let (member, thief) = (SignKey::from_secret(&[4; 32]), SignKey::from_secret(&[5; 32]));
+        let (session, other) = (SessionId::from_bytes([6; 32]), SessionId::from_bytes([7; 32]));
+        let genuine = announce(&secret, &topic, &session, &member, &mut rng);
+        assert_eq!(read_announcement(&secret, &topic, &session, &genuine), Some(member.device()));
+        assert_eq!(read_announcement(&secret, &topic, &other, &genuine), None, "moved to another session");
+        let ad = announce_ad(&topic, &session);
+        let signature = thief.sign(Domain::Announce, &ad);
+        let plain = [&member.public()[..], signature.as_bytes()].concat();
+        let forged = seal::seal(&secret.announce_key(), &ad, &plain, &mut rng);
+        assert_eq!(read_announcement(&secret, &topic, &session, &forged), None, "signed by another device");
+        // What an honest member announced elsewhere, sealed again for this session.
+        let opened = seal::open(&secret.announce_key(), &ad, &genuine).unwrap();
+        let again = seal::seal(&secret.announce_key(), &announce_ad(&topic, &other), &opened, &mut rng);
+        assert_eq!(read_announcement(&secret, &topic, &other, &again), None, "lifted for another session");
+    }
+}
