@@ -6,6 +6,7 @@ use super::Ctx;
 use super::VerbError;
 use super::calls::{Path, Slot};
 use super::io::{InviteOptions, JoinFailure};
+use super::replay::Replays;
 use super::room::Room;
 use crate::admission::{self, Admitted, check_member, check_proof};
 use crate::id::{DeviceId, RecordId, SessionId};
@@ -131,6 +132,10 @@ impl Room {
         if !self.is_member() {
             return;
         }
+        let mark = Replays::mark(Kind::Proof, &[0; 8], proof);
+        if self.replays.contains(&mark) {
+            return;
+        }
         let Some(visible) = self.visible.get_mut(&at) else { return };
         visible.proofs += 1;
         if visible.proofs > MAX_PROOFS || self.admitting().count() >= MAX_ADMITTING {
@@ -150,6 +155,7 @@ impl Room {
         if admitted.device() == ctx.author.device() {
             return;
         }
+        self.replays.insert(mark);
         self.admit(origin, own, from, admitted, ctx);
     }
 
@@ -195,7 +201,8 @@ impl Room {
         let at = (origin.clone(), from);
         let (Some(own), Some(join)) = (ctx.servers.session(origin), &mut self.join) else { return };
         let Some(device) = self.visible.get(&at).and_then(|visible| visible.device) else { return };
-        if !join.proved.contains_key(&at) {
+        let mark = Replays::mark(signal.kind, &signal.tag, signal.payload);
+        if !join.proved.contains_key(&at) || self.replays.contains(&mark) {
             return;
         }
         let prologue = prologue(&self.id, &from, &own, &signal.tag);
@@ -206,6 +213,7 @@ impl Room {
             return;
         };
         join.answered = true;
+        self.replays.insert(mark);
         if self.records.is_none() {
             ctx.emit(super::store::persist_record(&self.id, 0, records.genesis()));
             self.begin_records(Membership::of(&records), records);

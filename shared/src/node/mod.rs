@@ -14,6 +14,7 @@
 mod admit;
 mod calls;
 mod io;
+mod replay;
 mod room;
 mod server;
 mod store;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Ctx;
 use super::calls::{Peer, Slot};
 use super::io::{Event, LinkId, MemberStatus, Output};
+use super::replay::Replays;
 use super::store::{self, Meta};
 use super::sync::Pulling;
 use crate::admission::{Admitted, Prover, announce, announce_nothing};
@@ -69,6 +70,10 @@ pub(super) struct Visible {
     pub(super) device: Option<DeviceId>,
     /// Proofs it has sent.
     pub(super) proofs: u32,
+    /// Counts up: of a device's sessions the newest is the one to call first.
+    pub(super) number: u64,
+    /// Calls to it that came to nothing since the last that did not.
+    pub(super) failures: u32,
 }
 
 pub(super) struct Room {
@@ -84,6 +89,9 @@ pub(super) struct Room {
     pub(super) join: Option<Join>,
     pub(super) member: bool,
     pub(super) visible: BTreeMap<(Origin, SessionId), Visible>,
+    pub(super) replays: Replays,
+    /// How many sessions were seen.
+    pub(super) seen: u64,
     pub(super) slots: BTreeMap<LinkId, Slot>,
     /// Per device the link that is up.
     pub(super) up: BTreeMap<DeviceId, LinkId>,
@@ -122,6 +130,8 @@ impl Room {
             join: None,
             member: false,
             visible: BTreeMap::new(),
+            replays: Replays::default(),
+            seen: 0,
             slots: BTreeMap::new(),
             up: BTreeMap::new(),
             pending: BTreeMap::new(),
@@ -326,12 +336,17 @@ impl Room {
             let frames = self.log.membership_changed(|device| membership.was_admitted(device));
             self.accepted(frames, from, ctx);
         }
+        let any = !new.is_empty();
         for device in new {
             ctx.event(Event::Member { room: self.id, device });
+            self.peers.entry(device).or_default();
             if device == ctx.author.device() && !self.member {
                 self.become_member(ctx);
                 self.refresh_list(ctx);
             }
+        }
+        if any {
+            self.call_due(ctx);
         }
         self.check_joined(ctx);
         true
