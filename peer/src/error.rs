@@ -85,6 +85,7 @@ impl Error {
             Self::Ticket(_) => "malformed_ticket",
             Self::Join { failure, .. } => match failure {
                 JoinFailure::NobodyAnswered => "nobody_answered",
+                JoinFailure::Used => "used",
                 JoinFailure::ServerUnreachable(_) => "server_unreachable",
                 JoinFailure::Refused(_) => "server_refused",
                 JoinFailure::WrongServer(_) => "wrong_server",

@@ -217,3 +217,23 @@ fn me3_a_new_address_is_at_the_server_again_within_seconds() {
     assert!(world.run_until(S(20), |w| w.socket(hosts[0], server).is_some_and(|socket| socket != old)));
     assert!(world.run_until(S(20), |w| all_linked(w, &hosts, &room)), "{}", picture(&world, &hosts, &room));
 }
+
+/// A crashed machine's old session stays at the server for a minute; calls must go to the new one.
+#[test]
+fn me3_a_machine_that_starts_anew_is_called_at_its_new_session() {
+    for seed in 0..10 {
+        let (mut world, _, hosts, room) = room(seed, Conditions::GOOD, &["a", "b", "c"]);
+        world.set_conditions(Conditions { silent: 1000, ..Conditions::GOOD });
+        for _ in 0..3 {
+            world.crash(hosts[1], Crash::Now);
+            world.run_for(S(1));
+            world.boot(hosts[1]);
+            world.run_for(S(1));
+        }
+        assert!(
+            world.run_until(S(10), |w| settled(w, &hosts, &room)),
+            "{seed} {}",
+            picture(&world, &hosts, &room)
+        );
+    }
+}

@@ -6,6 +6,7 @@ use super::Ctx;
 use super::VerbError;
 use super::calls::{Path, Slot};
 use super::io::{InviteOptions, JoinFailure};
+use super::replay::Replays;
 use super::room::Room;
 use crate::admission::{self, Admitted, check_member, check_proof};
 use crate::id::{DeviceId, RecordId, SessionId};
@@ -114,6 +115,9 @@ impl Room {
     /// If joining has run out of time, why it did not work out. The room is to be dropped then.
     pub(super) fn join_failure(&self, ctx: &Ctx<'_>) -> Option<JoinFailure> {
         let join = self.join.as_ref().filter(|join| !join.done)?;
+        if join.late {
+            return Some(JoinFailure::Used);
+        }
         if ctx.now.monotonic < join.deadline {
             return None;
         }
@@ -129,6 +133,11 @@ impl Room {
         let Some(own) = ctx.servers.session(origin) else { return };
         let at = (origin.clone(), from);
         if !self.is_member() {
+            return;
+        }
+        let mark = Replays::mark(Kind::Proof, &[0; 8], proof);
+        if self.replays.contains(&mark) {
+            self.rejected += 1;
             return;
         }
         let Some(visible) = self.visible.get_mut(&at) else { return };
@@ -150,10 +159,7 @@ impl Room {
         if admitted.device() == ctx.author.device() {
             return;
         }
-        if !self.replays.first_time(proof) {
-            self.rejected += 1;
-            return;
-        }
+        self.replays.insert(mark);
         self.admit(origin, own, from, admitted, ctx);
     }
 
@@ -199,7 +205,8 @@ impl Room {
         let at = (origin.clone(), from);
         let (Some(own), Some(join)) = (ctx.servers.session(origin), &mut self.join) else { return };
         let Some(device) = self.visible.get(&at).and_then(|visible| visible.device) else { return };
-        if !join.proved.contains_key(&at) {
+        let mark = Replays::mark(signal.kind, &signal.tag, signal.payload);
+        if !join.proved.contains_key(&at) || self.replays.contains(&mark) {
             return;
         }
         let prologue = prologue(&self.id, &from, &own, &signal.tag);
@@ -209,10 +216,8 @@ impl Room {
         let Ok(records) = check_member(&join.ticket, incoming.records(), &device, incoming.remote()) else {
             return;
         };
-        if !self.replays.first_time(signal.payload) {
-            return;
-        }
         join.answered = true;
+        self.replays.insert(mark);
         if self.records.is_none() {
             ctx.emit(super::store::persist_record(&self.id, 0, records.genesis()));
             self.begin_records(Membership::of(&records), records);

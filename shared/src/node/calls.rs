@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Ctx;
 use super::io::{Event, LinkId, Output};
+use super::replay::Replays;
 use super::room::{Room, Visible};
 use super::server::back_off;
 use crate::admission::{Admitted, read_announcement};
@@ -13,7 +14,7 @@ use crate::id::{DeviceId, SessionId};
 use crate::link::{CloseReason, Incoming, Kind, Link, LinkOutput, Signal, prologue};
 use crate::mesh::{Message, Relay};
 use crate::origin::Origin;
-use crate::signal::{Bytes, ClientMessage, Present};
+use crate::signal::{Bytes, ClientMessage, MAX_CLIENTS_PER_ROOM, Present};
 use crate::topology::{LinkList, expected};
 
 /// Delays between attempts at a lost link.
@@ -23,6 +24,9 @@ const LAST_RETRY: Duration = Duration::from_secs(60);
 /// The larger device waits for the smaller one's call so long before it calls itself.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// Sessions of one server in one room that are kept in mind; an honest server has no more.
+const MAX_VISIBLE: usize = MAX_CLIENTS_PER_ROOM;
+
 /// How long a signed list of links counts.
 const LIST_AGE: Duration = Duration::from_secs(90);
 
@@ -31,9 +35,6 @@ const LIST_EVERY: Duration = Duration::from_secs(30);
 
 /// How long a change of links waits for others to be told with it.
 const LIST_SOON: Duration = Duration::from_millis(50);
-
-/// How many sessions a room may show, over all servers: a server allows 256 in a room, a hostile one any number.
-const MAX_VISIBLE: usize = 1024;
 
 /// By which way the signals of one attempt travel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +65,8 @@ pub(super) struct Peer {
     pub(super) asked: bool,
     /// Its newest list of links, and when that came.
     pub(super) list: Option<(LinkList, Duration)>,
+    /// Calls through a neighbour that came to nothing since the last that did not.
+    mesh_failures: u32,
     attempts: u32,
     next_try: Duration,
     /// Since when it could be called and was not linked.
@@ -112,11 +115,13 @@ impl Room {
         let device = read_announcement(&self.secret, self.topic(), &session, &announcement.0)
             .filter(|device| *device != ctx.author.device());
         let at = (origin.clone(), session);
-        if !self.visible.contains_key(&at) && self.visible.len() >= MAX_VISIBLE {
+        let before = self.visible.get(&at).copied();
+        if before.is_none() && self.visible.keys().filter(|(at, _)| at == origin).count() >= MAX_VISIBLE {
             return;
         }
-        let proofs = self.visible.get(&at).map_or(0, |visible| visible.proofs);
-        let before = self.visible.insert(at, Visible { device, proofs });
+        self.seen += 1;
+        let fresh = Visible { device, proofs: 0, number: self.seen, failures: 0 };
+        self.visible.insert(at, Visible { device, ..before.unwrap_or(fresh) });
         let Some(device) = device else { return };
         if before.is_none_or(|visible| visible.device != Some(device)) {
             // A session not seen before: it may have started anew. Then the link that is up is dead, and a look at it
@@ -126,8 +131,9 @@ impl Room {
             {
                 slot.link.probe(ctx.now);
             }
-            if let Some(peer) = self.peers.get_mut(&device) {
-                peer.reset(ctx.now.monotonic);
+            // Whoever knows the room's secret can announce any device; only members are kept in mind.
+            if self.membership.member(&device).is_some() {
+                self.peers.entry(device).or_default().reset(ctx.now.monotonic);
             }
         }
     }
@@ -214,19 +220,29 @@ impl Room {
         if device == own || !self.is_member() {
             return;
         }
+        let mark = Replays::mark(signal.kind, &signal.tag, signal.payload);
+        if self.replays.contains(&mark) {
+            return;
+        }
         // Both called at once: the smaller one's offer wins.
         let ours = self.pending.get(&device).and_then(|id| self.slots.get(id));
-        if ours.is_some_and(|slot| slot.link.is_initiator()) && own < device {
+        let ours = ours.filter(|slot| slot.link.is_initiator() && own < device).map(|slot| slot.path.clone());
+        if ours.as_ref().is_some_and(|ours| ours.session() == from) {
             return;
         }
         let prologue = prologue(&self.id, from, own_session, &signal.tag);
         let box_secret = &ctx.author.keys().box_secret;
         let read = Incoming::read(box_secret, Some(&remote), &prologue, signal.tag, signal.payload, ctx.rng);
-        if let Ok(incoming) = read
-            && self.replays.first_time(signal.payload)
-        {
-            self.answer(device, incoming, path, ctx);
+        let Ok(incoming) = read else { return };
+        self.replays.insert(mark);
+        if ours.is_none() {
+            return self.answer(device, incoming, path, ctx);
         }
+        // Our offer went to another session of its, which may be dead: it goes to the one that is not.
+        if let Some(old) = self.pending.remove(&device) {
+            self.drop_link(old, ctx);
+        }
+        self.call(device, path, ctx);
     }
 
     /// Answers a checked first message; an attempt that is under way gives way to it.
@@ -247,25 +263,42 @@ impl Room {
         }
     }
 
-    /// The ways by which a device can be called now: through a neighbour that claims a link with it, then each server.
-    fn paths(&self, device: &DeviceId, now: Duration) -> Vec<Path> {
-        let mut out = Vec::new();
-        if let Some(list) = self.peers.get(device).and_then(|peer| peer.fresh_list(now)) {
-            let via = self.up.keys().find(|via| {
-                list.links.contains(via)
-                    || self
-                        .peers
-                        .get(via)
-                        .and_then(|peer| peer.fresh_list(now))
-                        .is_some_and(|list| list.links.contains(device))
-            });
-            out.extend(via.map(|via| Path::Mesh { via: *via, session: list.session }));
+    /// The way by which a device is to be called now: the one that failed least; of those a common neighbour, then the
+    /// newest session at a server.
+    fn path(&self, device: &DeviceId, now: Duration) -> Option<Path> {
+        let mesh = self.mesh_path(device, now).map(|(path, failures)| (failures, 0, path));
+        let servers = self.visible.iter().filter(|(_, visible)| visible.device == Some(*device));
+        let servers = servers.map(|((origin, session), visible)| {
+            let path = Path::Server { origin: origin.clone(), session: *session };
+            (visible.failures, u64::MAX - visible.number, path)
+        });
+        let best = mesh.into_iter().chain(servers).min_by_key(|(failures, age, _)| (*failures, *age));
+        best.map(|(.., path)| path)
+    }
+
+    /// Through a neighbour that claims a link with it, or with which it claims one.
+    fn mesh_path(&self, device: &DeviceId, now: Duration) -> Option<(Path, u32)> {
+        let peer = self.peers.get(device)?;
+        let list = peer.fresh_list(now)?;
+        let claims = |via: &DeviceId| {
+            let theirs = self.peers.get(via).and_then(|peer| peer.fresh_list(now));
+            theirs.is_some_and(|list| list.links.contains(device))
+        };
+        let via = self.up.keys().find(|via| list.links.contains(via) || claims(via))?;
+        Some((Path::Mesh { via: *via, session: list.session }, peer.mesh_failures))
+    }
+
+    /// A call by this way came to nothing, or did not.
+    fn rate(&mut self, device: &DeviceId, path: &Path, failed: bool) {
+        let failures = match path {
+            Path::Server { origin, session } => {
+                self.visible.get_mut(&(origin.clone(), *session)).map(|visible| &mut visible.failures)
+            }
+            Path::Mesh { .. } => self.peers.get_mut(device).map(|peer| &mut peer.mesh_failures),
+        };
+        if let Some(failures) = failures {
+            *failures = if failed { failures.saturating_add(1) } else { 0 };
         }
-        let sessions = self.visible.iter().filter(|(_, visible)| visible.device == Some(*device));
-        out.extend(
-            sessions.map(|((origin, session), _)| Path::Server { origin: origin.clone(), session: *session }),
-        );
-        out
     }
 
     /// Members that should be linked with us and are not, and that somebody may call.
@@ -296,18 +329,17 @@ impl Room {
         let own = ctx.author.device();
         let wanted: Vec<DeviceId> = self.wanted().map(|(device, _)| *device).collect();
         for device in expected(&own, wanted) {
-            let paths = self.paths(&device, now);
+            let path = self.path(&device, now);
             let Some(peer) = self.peers.get_mut(&device) else { continue };
-            if paths.is_empty() {
+            let Some(path) = path else {
                 peer.wanted_since = None;
                 continue;
-            }
+            };
             let patience = if own < device { Duration::ZERO } else { PATIENCE };
             let since = *peer.wanted_since.get_or_insert(now + patience);
             if peer.next_try.max(since) > now {
                 continue;
             }
-            let path = paths[peer.attempts as usize % paths.len()].clone();
             self.call(device, path, ctx);
         }
     }
@@ -384,6 +416,9 @@ impl Room {
         if self.pending.get(&device) == Some(&id) {
             self.pending.remove(&device);
         }
+        if let Some(path) = self.slots.get(&id).map(|slot| slot.path.clone()) {
+            self.rate(&device, &path, false);
+        }
         let replaced = self.up.insert(device, id).filter(|old| *old != id);
         if let Some(old) = replaced {
             self.drop_link(old, ctx);
@@ -408,11 +443,14 @@ impl Room {
     }
 
     fn link_closed(&mut self, id: LinkId, device: DeviceId, reason: CloseReason, ctx: &mut Ctx<'_>) {
-        self.slots.remove(&id);
+        let slot = self.slots.remove(&id);
         ctx.emit(Output::Close { link: id });
         let now = ctx.now.monotonic;
         if self.pending.get(&device) == Some(&id) {
             self.pending.remove(&device);
+            if let Some(slot) = slot {
+                self.rate(&device, &slot.path, true);
+            }
             if let Some(peer) = self.peers.get_mut(&device) {
                 peer.failed(ctx.rng, now);
             }

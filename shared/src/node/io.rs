@@ -271,6 +271,9 @@ pub enum JoinFailure {
     /// A server is not the one it should be.
     #[error("{0}")]
     WrongServer(String),
+    /// The ticket's places went to others, as the members' records show.
+    #[error("the ticket is used up: others took its places first; ask for another one")]
+    Used,
     /// A member answered and no connection could be made.
     #[error("a member answered, but no direct connection could be made")]
     NoConnection,

@@ -14,7 +14,7 @@
 mod admit;
 mod calls;
 mod io;
-mod replays;
+mod replay;
 mod room;
 mod server;
 mod store;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Ctx;
 use super::calls::{Peer, Slot};
 use super::io::{Event, LinkId, MemberStatus, Output};
-use super::replays::Replays;
+use super::replay::Replays;
 use super::store::{self, Meta};
 use super::sync::Pulling;
 use crate::admission::{Admitted, Prover, announce, announce_nothing};
@@ -58,11 +58,22 @@ pub(super) struct Join {
     pub(super) answered: bool,
     /// In, in sync, and told so.
     pub(super) done: bool,
+    /// Let in by somebody who did not know yet that the places were taken.
+    pub(super) late: bool,
 }
 
 impl Join {
     pub(super) fn new(ticket: Ticket, prover: Prover, deadline: Duration) -> Self {
-        Self { ticket, prover, deadline, proved: BTreeMap::new(), next: None, answered: false, done: false }
+        Self {
+            ticket,
+            prover,
+            deadline,
+            proved: BTreeMap::new(),
+            next: None,
+            answered: false,
+            done: false,
+            late: false,
+        }
     }
 }
 
@@ -84,6 +95,10 @@ pub(super) struct Visible {
     pub(super) device: Option<DeviceId>,
     /// Proofs it has sent.
     pub(super) proofs: u32,
+    /// Counts up: of a device's sessions the newest is the one to call first.
+    pub(super) number: u64,
+    /// Calls to it that came to nothing since the last that did not.
+    pub(super) failures: u32,
 }
 
 pub(super) struct Room {
@@ -99,6 +114,10 @@ pub(super) struct Room {
     pub(super) join: Option<Join>,
     pub(super) member: bool,
     pub(super) visible: BTreeMap<(Origin, SessionId), Visible>,
+    /// Proofs and first messages that led to an attempt at a link.
+    pub(super) replays: Replays,
+    /// How many sessions were seen.
+    pub(super) seen: u64,
     pub(super) slots: BTreeMap<LinkId, Slot>,
     /// Per device the link that is up.
     pub(super) up: BTreeMap<DeviceId, LinkId>,
@@ -114,8 +133,6 @@ pub(super) struct Room {
     last_local: Option<Duration>,
     collect_at: Option<Duration>,
     pub(super) rejected: u64,
-    /// Proofs and first messages that led to an attempt at a link.
-    pub(super) replays: Replays,
 }
 
 impl Room {
@@ -139,6 +156,8 @@ impl Room {
             join: None,
             member: false,
             visible: BTreeMap::new(),
+            replays: Replays::default(),
+            seen: 0,
             slots: BTreeMap::new(),
             up: BTreeMap::new(),
             pending: BTreeMap::new(),
@@ -151,7 +170,6 @@ impl Room {
             last_local: None,
             collect_at: None,
             rejected: 0,
-            replays: Replays::default(),
         }
     }
 
@@ -359,6 +377,16 @@ impl Room {
             self.spread(id, &record.author(), item, from, None, ctx);
         }
         self.part_from_lost(&before, ctx);
+        let own = ctx.author.device();
+        if let Some(join) = &mut self.join
+            && !join.done
+            && self.membership.was_admitted(&own)
+            && self.membership.member(&own).is_none()
+        {
+            // The timeout that is due by it ends the attempt.
+            join.late = true;
+            join.deadline = ctx.now.monotonic;
+        }
         let new: Vec<DeviceId> = self
             .membership
             .members()
@@ -370,13 +398,18 @@ impl Room {
             let frames = self.log.membership_changed(|device| membership.was_admitted(device));
             self.accepted(frames, from, ctx);
         }
+        let any = !new.is_empty();
         for device in new {
             self.peers.entry(device).or_default();
             ctx.event(Event::Member { room: self.id, device });
+            self.peers.entry(device).or_default();
             if device == ctx.author.device() && !self.member {
                 self.become_member(ctx);
                 self.refresh_list(ctx);
             }
+        }
+        if any {
+            self.call_due(ctx);
         }
         self.check_joined(ctx);
         Taken::New

@@ -63,6 +63,8 @@ pub(super) struct Host<D> {
     fired: (Duration, u32),
     /// PeerConnections it ever made.
     pub(super) connections: u64,
+    /// Bytes it ever gave to its channels.
+    pub(super) sent: u64,
     told: Vec<NodeEvent>,
 }
 
@@ -92,6 +94,7 @@ impl<D: Document> World<D> {
             timer: None,
             fired: (Duration::ZERO, 0),
             connections: 0,
+            sent: 0,
             told: Vec::new(),
         });
         self.boot(id);
@@ -235,6 +238,11 @@ impl<D: Document> World<D> {
     /// How many PeerConnections this machine ever made.
     pub fn connections_made(&self, id: HostId) -> u64 {
         self.hosts[id.0].connections
+    }
+
+    /// How many bytes this machine ever gave to its data channels.
+    pub fn bytes_sent(&self, id: HostId) -> u64 {
+        self.hosts[id.0].sent
     }
 
     /// Uses a running node's verbs; `None` if it is off or asleep, or crashed over what it was to do.

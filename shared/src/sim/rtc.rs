@@ -150,6 +150,7 @@ impl<D: Document> World<D> {
         let running = self.hosts[host.0].running.as_ref();
         let Some(id) = running.and_then(|running| running.ends.get(&link)).copied() else { return };
         let Some(end) = self.ends.get_mut(&id) else { return };
+        self.hosts[host.0].sent += part.len() as u64;
         end.waiting.push_back(part);
         self.fly(id);
     }
