@@ -291,6 +291,32 @@ async fn home_with_history(world: &World, name: &str) -> (PathBuf, RoomId, Strin
     (world.home(name), room, text)
 }
 
+/// What is in the files at a moment at which nobody closed them is what a kill leaves behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn st9_what_a_kill_leaves_opens_with_all_that_was_acknowledged() {
+    let world = World::new().await;
+    let a = world.peer("a").await;
+    let room = a.create("plans", &["ws://127.0.0.1:9".parse().unwrap()]).await.unwrap();
+    let mut text = String::new();
+    for n in 0..20 {
+        let word = format!("{n} ").repeat(n * n);
+        a.insert(room, "main", None, &word).await.unwrap();
+        text.push_str(&word);
+        let copy = world.home(&format!("copy{n}"));
+        std::fs::create_dir(&copy).unwrap();
+        for file in ["seed", "profile.json", "store.redb"] {
+            std::fs::copy(world.home("a").join(file), copy.join(file)).unwrap();
+        }
+        let again = Peer::open(&copy).await.unwrap();
+        assert_eq!(again.text(room, "main").await.unwrap(), text);
+        again.insert(room, "main", None, "on").await.unwrap();
+        again.close().await;
+        let again = Peer::open(&copy).await.unwrap();
+        assert_eq!(again.text(room, "main").await.unwrap(), format!("{text}on"));
+        again.close().await;
+    }
+}
+
 /// Opens a home whose store somebody changed: either all is there, or it says so and changes nothing.
 async fn open_changed(home: &Path, bytes: &[u8], room: RoomId, text: &str, what: &str) -> bool {
     let store = home.join("store.redb");
