@@ -63,20 +63,16 @@ pub(crate) async fn start(
     let path = options.home.clone();
     let (user, device) = (options.user.clone(), options.device_name.clone());
     let home = blocking(move || Home::open(&path, user.as_deref(), device.as_deref())).await??;
-    let store = home.store.clone();
-    let damaged = |what: String| OpenError::Damaged { path: options.home.join("store.redb"), what };
-    let entries = blocking(move || store.load()).await?.map_err(|error| damaged(error.to_string()))?;
     let began = Instant::now();
     let now = Now { monotonic: Duration::ZERO, unix_ms: unix_ms() };
-    let config = Config {
-        seed: home.seed,
-        rng: rand::random(),
-        user: home.profile.user.clone(),
-        device: home.profile.device.clone(),
+    let mut node = match restored(&home, &options.home, now).await {
+        Ok(node) => node,
+        Err(error) => {
+            // Closing a damaged database may fail as well.
+            let _ = blocking(move || drop(home)).await;
+            return Err(error);
+        }
     };
-    let mut node = Node::new(&config, now).map_err(|error| OpenError::Name(error.to_string()))?;
-    let entries = entries.iter().map(|(key, value)| (&key[..], &value[..]));
-    node.restore(entries, now).map_err(|error| damaged(error.to_string()))?;
     node.start(now);
     let (socket_events, sockets_inbox) = mpsc::channel(INPUTS);
     let (rtc_events, rtc_inbox) = mpsc::channel(INPUTS);
@@ -101,6 +97,32 @@ pub(crate) async fn start(
     let name = home.profile.device.clone();
     tokio::spawn(driver.run(home, commands, sockets_inbox, rtc_inbox));
     Ok((device, name))
+}
+
+/// The node with all that its home holds. Nothing is written there unless all of it is good.
+async fn restored(home: &Home, path: &std::path::Path, now: Now) -> Result<Node, OpenError> {
+    let path = path.join("store.redb");
+    let damaged = |what: String| OpenError::Damaged { path: path.clone(), what };
+    let store = home.store.clone();
+    let entries = match blocking(move || store.load()).await {
+        Ok(loaded) => loaded.map_err(|error| damaged(error.to_string()))?,
+        Err(_) => return Err(damaged("it cannot be read".to_owned())),
+    };
+    let config = Config {
+        seed: home.seed,
+        rng: rand::random(),
+        user: home.profile.user.clone(),
+        device: home.profile.device.clone(),
+    };
+    let mut node = Node::new(&config, now).map_err(|error| OpenError::Name(error.to_string()))?;
+    let entries = entries.iter().map(|(key, value)| (&key[..], &value[..]));
+    node.restore(entries, now).map_err(|error| damaged(error.to_string()))?;
+    let store = home.store.clone();
+    match blocking(move || store.commit(&[])).await? {
+        Ok(()) => Ok(node),
+        Err(redb::Error::Io(error)) => Err(OpenError::Io { path, error }),
+        Err(other) => Err(damaged(other.to_string())),
+    }
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, OpenError> {

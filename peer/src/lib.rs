@@ -9,6 +9,7 @@ mod peer;
 pub mod rtc;
 mod socket;
 mod store;
+mod trial;
 
 pub use doc::{EditBase, TextChange};
 pub use error::{Error, OpenError};

@@ -13,6 +13,7 @@ use symbolon_core::id::RoomId;
 use symbolon_core::node::room_prefix;
 
 use crate::error::OpenError;
+use crate::trial::Trial;
 
 const ENTRIES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("entries");
 
@@ -41,9 +42,12 @@ pub(crate) enum Write {
     Forget(RoomId),
 }
 
-/// The store; cheap to clone.
+/// The store; cheap to clone. Its file is as it was until the first [`Store::commit`].
 #[derive(Clone)]
-pub(crate) struct Store(Arc<Database>);
+pub(crate) struct Store {
+    database: Arc<Database>,
+    file: Trial,
+}
 
 impl Home {
     /// Opens a home, and makes it, readable by its owner alone, if there is none.
@@ -149,35 +153,38 @@ impl Store {
         check_readable(&file).map_err(io)?;
         let mut builder = Database::builder();
         builder.set_cache_size(CACHE);
+        let fresh = file.metadata().map_err(io)?.len() == 0;
+        let file = Trial::new(file);
         // redb repairs what a crash left behind; what it cannot read it reports, and may assert on, which must not
-        // take the process down.
-        let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| builder.create_file(file)));
-        let database = match opened {
-            Ok(Ok(database)) => database,
-            Ok(Err(redb::DatabaseError::DatabaseAlreadyOpen)) => {
-                return Err(OpenError::InUse(path.to_owned()));
-            }
+        // take the process down. It trusts a file that was closed properly, so that is checked as well.
+        let open = || {
+            let mut database = builder.create_with_backend(file.clone())?;
+            let sound = fresh || database.check_integrity()?;
+            Ok(sound.then_some(database))
+        };
+        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(open)) {
+            Ok(Ok(Some(database))) => Ok(Self { database: Arc::new(database), file }),
+            Ok(Ok(None)) => Err(damaged("its check sums do not fit".to_owned())),
+            Ok(Err(redb::DatabaseError::DatabaseAlreadyOpen)) => Err(OpenError::InUse(path.to_owned())),
             Ok(Err(redb::DatabaseError::Storage(redb::StorageError::Io(error))))
                 if error.kind() != io::ErrorKind::InvalidData
                     && error.kind() != io::ErrorKind::UnexpectedEof =>
             {
-                return Err(io(error));
+                Err(io(error))
             }
-            Ok(Err(error)) => return Err(damaged(error.to_string())),
-            Err(_) => return Err(damaged("it cannot be read".to_owned())),
-        };
-        let store = Self(Arc::new(database));
-        store.commit(&[]).map_err(|error| match error {
-            redb::Error::Io(error) => io(error),
-            other => damaged(other.to_string()),
-        })?;
-        Ok(store)
+            Ok(Err(error)) => Err(damaged(error.to_string())),
+            Err(_) => Err(damaged("it cannot be read".to_owned())),
+        }
     }
 
     /// All entries, in the order of their keys.
     pub(crate) fn load(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>, redb::Error> {
-        let read = self.0.begin_read()?;
-        let table = read.open_table(ENTRIES)?;
+        let read = self.database.begin_read()?;
+        let table = match read.open_table(ENTRIES) {
+            Ok(table) => table,
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+            Err(error) => return Err(error.into()),
+        };
         let mut out = Vec::new();
         for entry in table.iter()? {
             let (key, value) = entry?;
@@ -188,7 +195,8 @@ impl Store {
 
     /// Stores all of the writes or none; they are on the disk when this returns.
     pub(crate) fn commit(&self, writes: &[Write]) -> Result<(), redb::Error> {
-        let transaction = self.0.begin_write()?;
+        self.file.approve()?;
+        let transaction = self.database.begin_write()?;
         {
             let mut table = transaction.open_table(ENTRIES)?;
             for write in writes {

@@ -61,6 +61,21 @@ impl Puppet {
         }
     }
 
+    /// A new start of a device that stored this.
+    pub fn restored(name: &str, seed: [u8; 32], stored: BTreeMap<Vec<u8>, Vec<u8>>) -> Self {
+        let mut this = Self::with_seed(name, seed);
+        let entries = stored.iter().map(|(key, value)| (&key[..], &value[..]));
+        this.node.restore(entries, this.now()).unwrap();
+        this.stored = stored;
+        this
+    }
+
+    /// Begins to dial.
+    pub fn start(&mut self) {
+        self.node.start(self.now());
+        self.carry_out();
+    }
+
     pub fn device(&self) -> DeviceId {
         self.node.device()
     }
