@@ -466,6 +466,11 @@ impl Node {
         self.rooms.get(room).map(Room::heads).unwrap_or_default()
     }
 
+    /// How many sessions the servers show in a room, whoever they are.
+    pub fn seen_sessions(&self, room: &RoomId) -> usize {
+        self.rooms.get(room).map(|room| room.visible.len()).unwrap_or_default()
+    }
+
     /// How many newcomers' proofs were met with silence, over all rooms.
     pub fn rejected_proofs(&self) -> u64 {
         self.rooms.values().map(Room::rejected).sum()
