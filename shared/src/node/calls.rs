@@ -500,6 +500,7 @@ impl Room {
     pub(super) fn list_timeout(&mut self, ctx: &mut Ctx<'_>) {
         if self.list_due.is_some_and(|due| due <= ctx.now.monotonic) {
             self.refresh_list(ctx);
+            self.tell_one(ctx);
         }
     }
 

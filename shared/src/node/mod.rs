@@ -233,11 +233,15 @@ impl Node {
     /// Asks to be let in. Ends with [`Event::Ready`] or [`Event::JoinFailed`] within `timeout`.
     pub fn join(&mut self, ticket: &Ticket, timeout: Duration, now: Now) -> Result<RoomId, VerbError> {
         if let Some(room) = self.rooms.get(&ticket.room) {
-            if !room.is_member() {
+            if room.is_joining() {
                 return Err(VerbError::JoinUnderWay);
             }
-            self.out.push_back(Output::Event(Event::Ready { room: ticket.room }));
-            return Ok(ticket.room);
+            if room.is_member() {
+                self.out.push_back(Output::Event(Event::Ready { room: ticket.room }));
+                return Ok(ticket.room);
+            }
+            // Our place went to another; this ticket may be for a new one.
+            self.leave(&ticket.room, now)?;
         }
         if ticket.bound.is_some_and(|bound| bound != self.device()) {
             return Err(VerbError::NotForThisDevice);

@@ -256,6 +256,10 @@ impl Room {
         &self.secret
     }
 
+    pub(super) fn is_joining(&self) -> bool {
+        self.join.as_ref().is_some_and(|join| !join.done)
+    }
+
     pub(super) fn is_member(&self) -> bool {
         self.member
     }
