@@ -1,5 +1,5 @@
 //! Any sequence of inputs, sensible or not: the node does not panic, comes to an end, and stays small.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::pedantic)]
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
 //! The mesh: links that come and go, with the server and without it.
 #![cfg(feature = "sim")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod sim;
 

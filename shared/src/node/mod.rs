@@ -13,7 +13,9 @@
 
 mod admit;
 mod calls;
+mod changes;
 mod io;
+mod paths;
 mod replay;
 mod room;
 mod server;

@@ -1,4 +1,4 @@
-//! Virtual PeerConnections: an offer and the answer to it make a pair of ends that carry parts in order.
+//! Virtual `PeerConnection`s: an offer and the answer to it make a pair of ends that carry parts in order.
 
 use std::collections::VecDeque;
 use std::time::Duration;
