@@ -45,14 +45,12 @@ impl Trial {
 
     fn change(&self, change: Change) -> io::Result<()> {
         let mut held = self.0.held.write().unwrap_or_else(PoisonError::into_inner);
-        match &mut *held {
-            Some(changes) => changes.push(change),
-            None => {
-                drop(held);
-                self.carry_out(&change)?;
-            }
+        if let Some(changes) = &mut *held {
+            changes.push(change);
+            return Ok(());
         }
-        Ok(())
+        drop(held);
+        self.carry_out(&change)
     }
 
     fn carry_out(&self, change: &Change) -> io::Result<()> {

@@ -1,5 +1,6 @@
 //! A server that lies, and newcomers whose tickets do not fit.
 #![cfg(feature = "sim")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod sim;
 

@@ -1,11 +1,17 @@
 //! The mesh: links that come and go, with the server and without it.
 #![cfg(feature = "sim")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod sim;
 
 use std::collections::BTreeSet;
 
+use minicbor::bytes::ByteVec;
 use sim::{S, all_linked, is_ready, picture, room, same_state, settled, text, ticket};
+use symbolon_core::frames::ChainId;
+use symbolon_core::id::{RecordId, SessionId};
+use symbolon_core::mesh::{Item, Knowledge, Message, Relay};
+use symbolon_core::node::Event;
 use symbolon_core::sim::{Conditions, Crash, Passing, Verdict};
 
 /// How many connections were made, for counting attempts.
@@ -173,5 +179,94 @@ fn st8_edits_made_offline_merge_and_only_what_is_missing_is_sent() {
     let text = text(&world, hosts[1], &room);
     for n in 0..20 {
         assert!(text.contains(&format!("offline {n} ")) && text.contains(&format!("online {n} ")));
+    }
+}
+
+/// More changes at once than a neighbour names, while the one who has them is lost.
+#[test]
+fn me11_what_was_not_named_comes_with_the_next_exchange_of_frontiers() {
+    let (mut world, _, hosts, room) = room(9, Conditions::GOOD, &["a", "b", "c"]);
+    world.set_conditions(Conditions { silent: 1000, ..Conditions::GOOD });
+    assert!(world.cut_link(hosts[0], hosts[2], true) > 0);
+    for _ in 0..1500 {
+        world.edit(hosts[0], &room, |doc| doc.insert(1000, "x")).unwrap();
+    }
+    world.run_for(S(1));
+    world.crash(hosts[0], Crash::Now);
+    assert_eq!(text(&world, hosts[1], &room).len(), 1500);
+    let rest = [hosts[1], hosts[2]];
+    let same = world.run_until(S(100), |w| same_state(w, &rest, &room));
+    assert!(same, "{} of 1500", text(&world, hosts[2], &room).len());
+}
+
+/// Bytes that are no message, and messages that are no truth, from a member that breaks the rules.
+#[test]
+fn st9_a_member_that_says_anything_harms_only_itself() {
+    let (mut world, _, hosts, room) = room(10, Conditions::GOOD, &["a", "b", "c"]);
+    world.edit(hosts[0], &room, |doc| doc.insert(0, "before")).unwrap();
+    world.run_for(S(5));
+    let id = |n: u8| RecordId::from_bytes([n; 32]);
+    let chain = ChainId { author: sim::device(&world, hosts[1]), incarnation: 7 };
+    let lies = Knowledge { heads: (0..200).map(id).collect(), chains: vec![(chain, u32::MAX)] };
+    let ids: Vec<ByteVec> = (0..200).map(|n| vec![n; 32].into()).collect();
+    let relay = Relay {
+        from: sim::device(&world, hosts[1]),
+        from_session: SessionId::from_bytes([1; 32]),
+        to: sim::device(&world, hosts[0]),
+        to_session: SessionId::from_bytes([2; 32]),
+        body: vec![2; 100].into(),
+    };
+    let messages = [
+        Message::Know(lies.clone()),
+        Message::Pull(lies),
+        Message::Batch { items: Vec::new(), more: true },
+        Message::Have(ids.clone()),
+        Message::Graft(ids),
+        Message::Prune,
+        Message::Relay(relay),
+        Message::Push(vec![Item::Record(vec![1, 2, 3].into())]),
+        Message::Push(vec![Item::Frame(vec![1, 2, 3].into())]),
+        Message::Push(vec![Item::Links(vec![1, 2, 3].into())]),
+    ];
+    for message in messages {
+        for damage in 0..6usize {
+            let mut part = [&[2][..], &message.encode()].concat();
+            let place = damage * 7919 % part.len();
+            if damage > 0 {
+                part[place] ^= 1 << damage;
+            }
+            for _ in 0..20 {
+                world.inject_part(hosts[0], hosts[1], part.clone());
+            }
+            world.edit(hosts[2], &room, |doc| doc.insert(1000, ".")).unwrap();
+            world.run_for(S(1));
+            assert!(
+                world.run_until(S(2), |w| text(w, hosts[0], &room) == text(w, hosts[2], &room)),
+                "{message:?}"
+            );
+        }
+        assert!(world.run_until(S(120), |w| settled(w, &hosts, &room)), "{}", picture(&world, &hosts, &room));
+    }
+}
+
+/// Asking twice is one joining; the second question is answered when the state is here.
+#[test]
+fn ad1_a_join_that_is_under_way_is_not_ready_before_it_is() {
+    let (mut world, _, hosts) = sim::world(11, Conditions::GOOD, &["a", "b"]);
+    let room = world.create_room(hosts[0], &[sim::origin()]).unwrap();
+    for _ in 0..30 {
+        world.edit(hosts[0], &room, |doc| doc.insert(1000, &"much ".repeat(5000))).unwrap();
+    }
+    let ticket = ticket(&mut world, hosts[0], &room).unwrap();
+    world.join(hosts[1], &ticket, S(30)).unwrap().unwrap();
+    while !is_ready(&world, hosts[1], &room) {
+        world.run_for(std::time::Duration::from_millis(10));
+        world.take_events(hosts[1]);
+        let again = world.join(hosts[1], &ticket, S(30)).unwrap();
+        let told = world.take_events(hosts[1]).contains(&Event::Ready { room });
+        assert!(
+            !told || same_state(&world, &hosts, &room),
+            "told to be ready before the state was here: {again:?}"
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! The story of DESIGN §1 under random faults, many times over; every seed is another run.
 #![cfg(feature = "sim")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic)]
 
 mod sim;
 
@@ -111,7 +112,7 @@ impl Story {
 
 /// One run; gives the hash of all that happened.
 fn run(seed: u64) -> [u8; 32] {
-    let conditions = if seed % 4 == 0 { Conditions::GOOD } else { Conditions::BAD };
+    let conditions = if seed.is_multiple_of(4) { Conditions::GOOD } else { Conditions::BAD };
     let (world, server, hosts) = world(seed, conditions, &["a", "b", "c", "d"]);
     let [a, b, c, d] = hosts[..] else { unreachable!() };
     let mut story = Story {
@@ -132,7 +133,7 @@ fn run(seed: u64) -> [u8; 32] {
     story.let_in(a, b);
     story.trouble(S(20), &[a, b]);
     // 3: B gives C a ticket. It may be away by the time C comes, if A heard of it.
-    let away = seed % 3 == 0;
+    let away = seed.is_multiple_of(3);
     if away {
         story.world.calm();
         assert!(
@@ -158,7 +159,7 @@ fn run(seed: u64) -> [u8; 32] {
     let _ = story.world.join(d, &spent, S(30));
     story.trouble(S(150), &[a, b, c]);
     // 5: the server dies, and comes back.
-    story.world.kill_server(server, seed % 2 == 0);
+    story.world.kill_server(server, seed.is_multiple_of(2));
     story.trouble(S(20), &[a, b, c]);
     story.world.calm();
     story.world.set_conditions(Conditions { lost: 0, silent: 0, ..conditions });

@@ -276,7 +276,8 @@ impl Link {
     /// The driver made the offer or answer that was asked for.
     pub fn handle_description(&mut self, sdp: String) {
         if sdp.len() > MAX_SDP {
-            return self.close(CloseReason::Connection("this device has too many addresses".to_owned()));
+            // The peer would not read it.
+            return self.close(CloseReason::Connection("its description is too long to be sent".into()));
         }
         match std::mem::replace(&mut self.state, State::Closed) {
             State::ExpectLocalOffer { pattern, remote, prologue, records, mut rng } => {
@@ -294,7 +295,7 @@ impl Link {
                         self.signal(kind, &message);
                         self.state = State::ExpectAnswer(initiator);
                     }
-                    Err(_) => self.close(CloseReason::Misbehaved("its key is not one")),
+                    Err(_) => self.end(CloseReason::Misbehaved("its key is not one")),
                 }
             }
             State::ExpectLocalAnswer(responder) => match responder.finish(&cbor::encode(&Second { sdp })) {
@@ -302,7 +303,7 @@ impl Link {
                     self.signal(Kind::Second, &message);
                     self.established(transport);
                 }
-                Err(_) => self.close(CloseReason::Misbehaved("its key is not one")),
+                Err(_) => self.end(CloseReason::Misbehaved("its key is not one")),
             },
             other => self.state = other,
         }
@@ -367,6 +368,9 @@ impl Link {
 
     /// The data channel is open: DTLS has verified the fingerprint of the handshake's description.
     pub fn handle_open(&mut self, now: Now) {
+        if self.open || self.is_closed() {
+            return;
+        }
         self.open = true;
         self.said = now.monotonic;
         if self.transport.is_some() {
@@ -467,9 +471,13 @@ impl Link {
     /// Ends it.
     pub fn close(&mut self, reason: CloseReason) {
         if !self.is_closed() {
-            self.state = State::Closed;
-            self.outputs.push_back(LinkOutput::Closed(reason));
+            self.end(reason);
         }
+    }
+
+    fn end(&mut self, reason: CloseReason) {
+        self.state = State::Closed;
+        self.outputs.push_back(LinkOutput::Closed(reason));
     }
 
     /// Ends it once the peer had time to hear what was said before.
@@ -545,3 +553,6 @@ impl std::fmt::Debug for Link {
         f.debug_struct("Link").field("peer", &self.peer).field("state", &state).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,7 +53,9 @@ impl Records {
         let mut this = Self { room, genesis, by_id, heads: BTreeSet::new(), waiting: BTreeMap::new() };
         let unfit: Vec<RecordId> =
             this.by_id.values().filter(|record| !this.fits(record)).map(Record::id).collect();
-        unfit.iter().for_each(|id| drop(this.by_id.remove(id)));
+        for id in unfit {
+            this.by_id.remove(&id);
+        }
         this
     }
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::Ctx;
 use super::VerbError;
-use super::calls::{Path, Slot};
+use super::calls::Slot;
 use super::io::{InviteOptions, JoinFailure};
+use super::paths::Path;
 use super::replay::Replays;
 use super::room::Room;
 use crate::admission::{self, Admitted, check_member, check_proof};
@@ -135,7 +136,7 @@ impl Room {
         if !self.is_member() {
             return;
         }
-        let mark = Replays::mark(Kind::Proof, &[0; 8], proof);
+        let mark = Replays::mark(Kind::Proof, [0; 8], proof);
         if self.replays.contains(&mark) {
             self.rejected += 1;
             return;
@@ -205,7 +206,7 @@ impl Room {
         let at = (origin.clone(), from);
         let (Some(own), Some(join)) = (ctx.servers.session(origin), &mut self.join) else { return };
         let Some(device) = self.visible.get(&at).and_then(|visible| visible.device) else { return };
-        let mark = Replays::mark(signal.kind, &signal.tag, signal.payload);
+        let mark = Replays::mark(signal.kind, signal.tag, signal.payload);
         if !join.proved.contains_key(&at) || self.replays.contains(&mark) {
             return;
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::Ctx;
 use super::io::{Event, LinkId, Output};
+use super::paths::Path;
 use super::replay::Replays;
 use super::room::{Room, Visible};
 use super::server::back_off;
@@ -36,15 +37,6 @@ const LIST_EVERY: Duration = Duration::from_secs(30);
 /// How long a change of links waits for others to be told with it.
 const LIST_SOON: Duration = Duration::from_millis(50);
 
-/// By which way the signals of one attempt travel.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Path {
-    /// Through a server, to this session.
-    Server { origin: Origin, session: SessionId },
-    /// Through a common neighbour, to this session.
-    Mesh { via: DeviceId, session: SessionId },
-}
-
 /// One attempt at a link, or a link.
 pub(super) struct Slot {
     pub(super) link: Link,
@@ -66,7 +58,7 @@ pub(super) struct Peer {
     /// Its newest list of links, and when that came.
     pub(super) list: Option<(LinkList, Duration)>,
     /// Calls through a neighbour that came to nothing since the last that did not.
-    mesh_failures: u32,
+    pub(super) mesh_failures: u32,
     attempts: u32,
     next_try: Duration,
     /// Since when it could be called and was not linked.
@@ -85,7 +77,7 @@ impl Peer {
         self.attempts = self.attempts.saturating_add(1);
     }
 
-    fn fresh_list(&self, now: Duration) -> Option<&LinkList> {
+    pub(super) fn fresh_list(&self, now: Duration) -> Option<&LinkList> {
         self.list.as_ref().filter(|(_, at)| now < *at + LIST_AGE).map(|(list, _)| list)
     }
 }
@@ -116,8 +108,8 @@ impl Room {
             .filter(|device| *device != ctx.author.device());
         let at = (origin.clone(), session);
         let before = self.visible.get(&at).copied();
-        if before.is_none() && self.visible.keys().filter(|(at, _)| at == origin).count() >= MAX_VISIBLE {
-            return;
+        if before.is_none() {
+            self.forget_one_too_many(origin);
         }
         self.seen += 1;
         let fresh = Visible { device, proofs: 0, number: self.seen, failures: 0 };
@@ -135,6 +127,18 @@ impl Room {
             if self.membership.member(&device).is_some() {
                 self.peers.entry(device).or_default().reset(ctx.now.monotonic);
             }
+        }
+    }
+
+    /// Makes room for one more session of a server that names more than an honest one: strangers go first, the oldest
+    /// before the others.
+    fn forget_one_too_many(&mut self, origin: &Origin) {
+        let here: Vec<_> = self.visible.iter().filter(|((at, _), _)| at == origin).collect();
+        if here.len() >= MAX_VISIBLE {
+            let first =
+                here.into_iter().min_by_key(|(_, visible)| (visible.device.is_some(), visible.number));
+            let at = first.map(|(at, _)| at.clone());
+            at.and_then(|at| self.visible.remove(&at));
         }
     }
 
@@ -220,7 +224,7 @@ impl Room {
         if device == own || !self.is_member() {
             return;
         }
-        let mark = Replays::mark(signal.kind, &signal.tag, signal.payload);
+        let mark = Replays::mark(signal.kind, signal.tag, signal.payload);
         if self.replays.contains(&mark) {
             return;
         }
@@ -260,44 +264,6 @@ impl Room {
     pub(super) fn drop_link(&mut self, id: LinkId, ctx: &mut Ctx<'_>) {
         if self.slots.remove(&id).is_some() {
             ctx.emit(Output::Close { link: id });
-        }
-    }
-
-    /// The way by which a device is to be called now: the one that failed least; of those a common neighbour, then the
-    /// newest session at a server.
-    fn path(&self, device: &DeviceId, now: Duration) -> Option<Path> {
-        let mesh = self.mesh_path(device, now).map(|(path, failures)| (failures, 0, path));
-        let servers = self.visible.iter().filter(|(_, visible)| visible.device == Some(*device));
-        let servers = servers.map(|((origin, session), visible)| {
-            let path = Path::Server { origin: origin.clone(), session: *session };
-            (visible.failures, u64::MAX - visible.number, path)
-        });
-        let best = mesh.into_iter().chain(servers).min_by_key(|(failures, age, _)| (*failures, *age));
-        best.map(|(.., path)| path)
-    }
-
-    /// Through a neighbour that claims a link with it, or with which it claims one.
-    fn mesh_path(&self, device: &DeviceId, now: Duration) -> Option<(Path, u32)> {
-        let peer = self.peers.get(device)?;
-        let list = peer.fresh_list(now)?;
-        let claims = |via: &DeviceId| {
-            let theirs = self.peers.get(via).and_then(|peer| peer.fresh_list(now));
-            theirs.is_some_and(|list| list.links.contains(device))
-        };
-        let via = self.up.keys().find(|via| list.links.contains(via) || claims(via))?;
-        Some((Path::Mesh { via: *via, session: list.session }, peer.mesh_failures))
-    }
-
-    /// A call by this way came to nothing, or did not.
-    fn rate(&mut self, device: &DeviceId, path: &Path, failed: bool) {
-        let failures = match path {
-            Path::Server { origin, session } => {
-                self.visible.get_mut(&(origin.clone(), *session)).map(|visible| &mut visible.failures)
-            }
-            Path::Mesh { .. } => self.peers.get_mut(device).map(|peer| &mut peer.mesh_failures),
-        };
-        if let Some(failures) = failures {
-            *failures = if failed { failures.saturating_add(1) } else { 0 };
         }
     }
 
@@ -506,6 +472,7 @@ impl Room {
     pub(super) fn list_timeout(&mut self, ctx: &mut Ctx<'_>) {
         if self.list_due.is_some_and(|due| due <= ctx.now.monotonic) {
             self.refresh_list(ctx);
+            self.tell_one(ctx);
         }
     }
 
@@ -520,13 +487,5 @@ impl Room {
         self.spread_list(&list, None, ctx);
         let own = self.peers.entry(ctx.author.device()).or_default();
         own.list = Some((list, ctx.now.monotonic));
-    }
-}
-
-impl Path {
-    fn session(&self) -> &SessionId {
-        match self {
-            Self::Server { session, .. } | Self::Mesh { session, .. } => session,
-        }
     }
 }

@@ -13,7 +13,9 @@
 
 mod admit;
 mod calls;
+mod changes;
 mod io;
+mod paths;
 mod replay;
 mod room;
 mod server;
@@ -233,11 +235,15 @@ impl Node {
     /// Asks to be let in. Ends with [`Event::Ready`] or [`Event::JoinFailed`] within `timeout`.
     pub fn join(&mut self, ticket: &Ticket, timeout: Duration, now: Now) -> Result<RoomId, VerbError> {
         if let Some(room) = self.rooms.get(&ticket.room) {
-            if !room.is_member() {
+            if room.is_joining() {
                 return Err(VerbError::JoinUnderWay);
             }
-            self.out.push_back(Output::Event(Event::Ready { room: ticket.room }));
-            return Ok(ticket.room);
+            if room.is_member() {
+                self.out.push_back(Output::Event(Event::Ready { room: ticket.room }));
+                return Ok(ticket.room);
+            }
+            // Our place went to another; this ticket may be for a new one.
+            self.leave(&ticket.room, now)?;
         }
         if ticket.bound.is_some_and(|bound| bound != self.device()) {
             return Err(VerbError::NotForThisDevice);
@@ -471,6 +477,11 @@ impl Node {
     /// The newest membership records of a room.
     pub fn heads(&self, room: &RoomId) -> Vec<RecordId> {
         self.rooms.get(room).map(Room::heads).unwrap_or_default()
+    }
+
+    /// How many sessions the servers show in a room, whoever they are.
+    pub fn seen_sessions(&self, room: &RoomId) -> usize {
+        self.rooms.get(room).map(|room| room.visible.len()).unwrap_or_default()
     }
 
     /// How many newcomers' proofs were met with silence, over all rooms.

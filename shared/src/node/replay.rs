@@ -18,8 +18,8 @@ pub(super) struct Replays {
 
 impl Replays {
     /// What a signal is known by here. Its seal binds it to its sessions.
-    pub(super) fn mark(kind: Kind, tag: &[u8; 8], payload: &[u8]) -> [u8; 32] {
-        sha256(&[&[u8::from(kind == Kind::Proof)][..], tag, payload].concat())
+    pub(super) fn mark(kind: Kind, tag: [u8; 8], payload: &[u8]) -> [u8; 32] {
+        sha256(&[&[u8::from(kind == Kind::Proof)][..], &tag, payload].concat())
     }
 
     /// Whether it was acted upon before.
@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn what_was_seen_is_known_and_the_oldest_gives_way() {
         let mut replays = Replays::default();
-        let mark = |n: u32| Replays::mark(Kind::FirstKk, &[0; 8], &n.to_be_bytes());
+        let mark = |n: u32| Replays::mark(Kind::FirstKk, [0; 8], &n.to_be_bytes());
         for n in 0..5000 {
             assert!(!replays.contains(&mark(n)));
             replays.insert(mark(n));
@@ -55,6 +55,6 @@ mod tests {
         }
         assert!(replays.contains(&mark(4999)) && !replays.contains(&mark(0)));
         assert_eq!((replays.seen.len(), replays.order.len()), (MAX_SEEN, MAX_SEEN));
-        assert!(!replays.contains(&Replays::mark(Kind::Proof, &[0; 8], &4999u32.to_be_bytes())));
+        assert!(!replays.contains(&Replays::mark(Kind::Proof, [0; 8], &4999u32.to_be_bytes())));
     }
 }

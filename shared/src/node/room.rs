@@ -23,9 +23,6 @@ use crate::signal::{Bytes, ClientMessage};
 use crate::ticket::Ticket;
 use crate::time::Now;
 
-/// Local changes that follow each other faster than this are gathered.
-const GATHER: Duration = Duration::from_millis(30);
-
 /// From how many numbers a device that joins picks its incarnation; those above are left for counting up.
 const FRESH_INCARNATIONS: u64 = 1 << 31;
 
@@ -110,7 +107,7 @@ pub(super) struct Room {
     pub(super) membership: Membership,
     records_stored: usize,
     pub(super) log: Log,
-    incarnation: u32,
+    pub(super) incarnation: u32,
     pub(super) join: Option<Join>,
     pub(super) member: bool,
     pub(super) visible: BTreeMap<(Origin, SessionId), Visible>,
@@ -130,8 +127,8 @@ pub(super) struct Room {
     pub(super) mesh_session: SessionId,
     pub(super) list_version: (u64, u64),
     pub(super) list_due: Option<Duration>,
-    last_local: Option<Duration>,
-    collect_at: Option<Duration>,
+    pub(super) last_local: Option<Duration>,
+    pub(super) collect_at: Option<Duration>,
     pub(super) rejected: u64,
 }
 
@@ -259,7 +256,7 @@ impl Room {
         }
     }
 
-    fn persist_meta(&self, ctx: &mut Ctx<'_>) {
+    pub(super) fn persist_meta(&self, ctx: &mut Ctx<'_>) {
         let (servers, incarnation) = (self.servers.clone(), self.incarnation);
         let meta = Meta { secret: *self.secret.as_bytes(), servers, incarnation };
         ctx.emit(store::persist_meta(&self.id, &meta));
@@ -291,6 +288,10 @@ impl Room {
 
     pub(super) fn secret(&self) -> &RoomSecret {
         &self.secret
+    }
+
+    pub(super) fn is_joining(&self) -> bool {
+        self.join.as_ref().is_some_and(|join| !join.done)
     }
 
     pub(super) fn is_member(&self) -> bool {
@@ -437,88 +438,6 @@ impl Room {
                 slot.link.finish(CloseReason::NoMember, ctx.now);
             }
         }
-    }
-
-    /// Adds a frame that was checked.
-    pub(super) fn add_frame(&mut self, frame: Frame, from: Option<DeviceId>, ctx: &mut Ctx<'_>) -> Taken {
-        let chain = frame.chain();
-        let item = *frame.id().as_bytes();
-        match self.log.insert(frame, |device| self.membership.was_admitted(device)) {
-            Inserted::New(frames) => {
-                self.accepted(frames, from, ctx);
-                Taken::New
-            }
-            Inserted::Known => {
-                self.gossip.arrived(&item);
-                Taken::Known
-            }
-            Inserted::Waiting => Taken::Held,
-            Inserted::Refused(why) => {
-                self.gossip.arrived(&item);
-                let (room, device) = (self.id, chain.author);
-                ctx.event(Event::Cut { room, device, why: why.to_string() });
-                Taken::Held
-            }
-        }
-    }
-
-    fn accepted(&mut self, frames: Vec<Frame>, from: Option<DeviceId>, ctx: &mut Ctx<'_>) {
-        let first = self.log.len() - frames.len();
-        for (n, frame) in frames.into_iter().enumerate() {
-            let chain = frame.chain();
-            ctx.emit(store::persist_frame(&self.id, first + n, &frame));
-            ctx.emit(Output::Apply { room: self.id, chain, update: frame.update().clone() });
-            if chain.author == ctx.author.device() && chain.incarnation == self.incarnation && self.member {
-                // Our own chain comes back to us from before a lost disk: what follows is another incarnation.
-                self.incarnation = self.log.fresh_incarnation(&chain.author);
-                self.persist_meta(ctx);
-                let client = self.client(&chain.author);
-                ctx.emit(Output::SetClient { room: self.id, client });
-            }
-            self.spread_frame(&frame, from, ctx);
-        }
-    }
-
-    fn spread_frame(&mut self, frame: &Frame, from: Option<DeviceId>, ctx: &mut Ctx<'_>) {
-        let item = Item::Frame(frame.wire().to_vec().into());
-        let place = Some((frame.chain(), frame.seq()));
-        self.spread(*frame.id().as_bytes(), &frame.chain().author, item, from, place, ctx);
-    }
-
-    pub(super) fn local_changed(&mut self, ctx: &mut Ctx<'_>) {
-        let now = ctx.now.monotonic;
-        if self.collect_at.is_none() {
-            let due = self.last_local.map_or(now, |last| last + GATHER);
-            self.collect_at = Some(due.max(now));
-        }
-        self.collect_due(ctx);
-    }
-
-    pub(super) fn flush(&mut self, ctx: &mut Ctx<'_>) {
-        self.collect_at = Some(ctx.now.monotonic);
-        self.collect_due(ctx);
-    }
-
-    fn collect_due(&mut self, ctx: &mut Ctx<'_>) {
-        if self.collect_at.is_some_and(|at| at <= ctx.now.monotonic) {
-            self.collect_at = None;
-            self.last_local = Some(ctx.now.monotonic);
-            ctx.emit(Output::Collect { room: self.id });
-        }
-    }
-
-    pub(super) fn local_update(&mut self, update: &[u8], ctx: &mut Ctx<'_>) -> Result<(), super::VerbError> {
-        if !self.member {
-            return Err(super::VerbError::NotAMember);
-        }
-        let key = &ctx.author.keys().sign;
-        let frame = self
-            .log
-            .compose(key, self.incarnation, update)
-            .map_err(|why| super::VerbError::Change(why.to_string()))?;
-        ctx.emit(store::persist_frame(&self.id, self.log.len() - 1, &frame));
-        self.spread_frame(&frame, None, ctx);
-        Ok(())
     }
 
     /// Tells the application, once, that joining is done: in, and all that was there is here.

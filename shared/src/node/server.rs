@@ -324,7 +324,7 @@ impl Servers {
                     if *heard + SILENCE <= now.monotonic
                         || probe.is_some_and(|probe| probe <= now.monotonic) =>
                 {
-                    silent.push(origin.clone())
+                    silent.push(origin.clone());
                 }
                 _ => {}
             }

@@ -64,6 +64,10 @@ impl Room {
                 let peer = self.peers.entry(from).or_default();
                 peer.knowledge = knowledge.frontier();
                 peer.heads = knowledge.heads;
+                if self.behind(&from) {
+                    // It has said so before, perhaps, and something was missed since.
+                    self.peers.entry(from).or_default().synced = false;
+                }
                 self.pull(ctx);
             }
             Message::Pull(knowledge) => {
@@ -283,12 +287,24 @@ impl Room {
 
     /// Whether a neighbour knows something that is not here.
     fn lacks(&self, device: &DeviceId) -> bool {
+        self.peers.get(device).is_some_and(|peer| !peer.synced) && self.behind(device)
+    }
+
+    /// Whether a neighbour claimed to know something that is not here.
+    fn behind(&self, device: &DeviceId) -> bool {
         let Some(peer) = self.peers.get(device) else { return false };
         let unknown =
             |id: &RecordId| self.records.as_ref().and_then(|records: &Records| records.get(id)).is_none();
-        !peer.synced
-            && (peer.heads.iter().any(unknown)
-                || peer.knowledge.0.iter().any(|(chain, count)| self.log.count(chain) < *count))
+        peer.heads.iter().any(unknown)
+            || peer.knowledge.0.iter().any(|(chain, count)| self.log.count(chain) < *count)
+    }
+
+    /// Tells one neighbour after the other what is known here, so that what gossip missed is found.
+    pub(super) fn tell_one(&mut self, ctx: &mut Ctx<'_>) {
+        let turn = self.list_version.1 as usize % self.up.len().max(1);
+        if let Some(device) = self.up.keys().nth(turn).copied() {
+            self.send_to(&device, &Message::Know(self.knowledge()), ctx);
+        }
     }
 
     /// Pulls what is missing, from one neighbour at a time.

@@ -43,7 +43,7 @@ impl<D: Document> World<D> {
         let time = Duration::from_millis(between((200, 30_000), &mut self.rng));
         match self.rng.below(12) {
             0 | 1 => {
-                let some = self.hosts().filter(|host| (host.0 + other.0) % 2 == 0).collect();
+                let some = self.hosts().filter(|host| (host.0 + other.0).is_multiple_of(2)).collect();
                 let hosts = if silent { BTreeSet::from([host]) } else { some };
                 self.part(&hosts);
                 self.after(time, Event::Recover(Recovery::Rejoin(hosts)));

@@ -4,7 +4,7 @@
 //!            SendServer, ServerText                     Rendezvous
 //!   Host ◄──────── sockets ────────► Between ◄────────► (one per server)
 //!    │ ▲
-//!    │ └── Send, Part ── ends (virtual PeerConnections) ──► Host
+//!    │ └── Send, Part ── ends (virtual `PeerConnection`s) ──► Host
 //!    ├─ disk: what was persisted, all that a crash leaves
 //!    └─ Document: what the application edits
 //! ```
@@ -20,8 +20,9 @@
 //! - [`net`]: delays, ordered streams, who reaches whom.
 //! - [`host`]: a machine with its disk, and the driver's rules.
 //! - [`server`]: servers, sockets, and what stands between them ([`Between`]).
-//! - [`rtc`]: virtual PeerConnections.
+//! - [`rtc`]: virtual `PeerConnection`s.
 //! - [`faults`]: what goes wrong, drawn at random.
+//! - [`verbs`]: what a test does with a host and asks of it.
 //! - [`trace`]: the hash of a run.
 
 mod faults;
@@ -30,6 +31,7 @@ mod net;
 mod rtc;
 mod server;
 mod trace;
+mod verbs;
 
 pub use host::{Crash, Document};
 pub use net::Conditions;
@@ -55,11 +57,11 @@ const EPOCH_MS: u64 = 1_800_000_000_000;
 const MAX_EVENTS: u64 = 2_000_000;
 
 /// A machine with one node on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HostId(pub usize);
 
 /// A server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ServerId(pub usize);
 
 /// Something that will happen.

@@ -1,4 +1,4 @@
-//! Virtual PeerConnections: an offer and the answer to it make a pair of ends that carry parts in order.
+//! Virtual `PeerConnection`s: an offer and the answer to it make a pair of ends that carry parts in order.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -286,6 +286,16 @@ impl<D: Document> World<D> {
             }
         }
         ends.len()
+    }
+
+    /// Gives a host this part, as if `from` had sent it over their link: what a member that breaks the rules says.
+    pub fn inject_part(&mut self, to: HostId, from: HostId, part: Vec<u8>) {
+        let with = |end: &End| end.host == to && end.open && end.other.is_some_and(|(_, at)| at == from);
+        let link = self.ends.values().find(|end| with(end)).map(|end| end.link);
+        if let Some(link) = link {
+            self.note("injected part", link.0, &part);
+            self.input(to, Input::Part { link, part });
+        }
     }
 
     /// How many open connections there are between two hosts.

@@ -107,18 +107,6 @@ enum Frame {
     Closed,
 }
 
-impl Default for HostId {
-    fn default() -> Self {
-        Self(0)
-    }
-}
-
-impl Default for ServerId {
-    fn default() -> Self {
-        Self(0)
-    }
-}
-
 impl<D: Document> World<D> {
     /// A server that runs, at this address.
     pub fn add_server(&mut self, origin: Origin) -> ServerId {

@@ -46,7 +46,7 @@ impl Trace {
 
 impl std::fmt::Debug for Trace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let hex: String = self.hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        write!(f, "Trace({hex}, {} events)", self.events)
+        let first = self.hash.iter().take(8).fold(0u64, |first, byte| first << 8 | u64::from(*byte));
+        write!(f, "Trace({first:016x}, {} events)", self.events)
     }
 }
