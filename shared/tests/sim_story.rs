@@ -215,3 +215,24 @@ fn as1_a_seed_replays_a_run_to_the_byte() {
     assert_eq!(run(7), run(7));
     assert_ne!(run(7), run(8));
 }
+
+/// Seven at once, with nobody coming or going: more ways to lose each other than three have.
+#[test]
+fn me3_a_crowd_finds_itself_again_after_random_faults() {
+    let seeds = if std::env::var("SIM_SEEDS").is_ok() { seeds() } else { 0..20 };
+    for seed in seeds {
+        let names = ["a", "b", "c", "d", "e", "f", "g"];
+        let (mut world, _, hosts, room) = sim::room(seed, Conditions::GOOD, &names);
+        world.set_conditions(Conditions::BAD);
+        let mut story = Story { world, hosts: hosts.clone(), room, typed: Vec::new(), pieces: 0 };
+        story.trouble(S(200), &hosts);
+        story.world.calm();
+        story.world.set_conditions(Conditions { lost: 0, silent: 0, ..Conditions::BAD });
+        let peace = story.world.run_until(PEACE, |w| settled(w, &hosts, &room));
+        assert!(peace, "seed {seed}: no peace\n{}", picture(&story.world, &hosts, &room));
+        let text = text(&story.world, hosts[0], &room);
+        for piece in &story.typed {
+            assert_eq!(text.matches(piece.as_str()).count(), 1, "seed {seed}: {piece} is lost");
+        }
+    }
+}
