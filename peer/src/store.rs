@@ -11,6 +11,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use symbolon_core::id::RoomId;
 use symbolon_core::node::room_prefix;
+use symbolon_core::record::MAX_NAME;
 
 use crate::error::OpenError;
 use crate::trial::Trial;
@@ -106,6 +107,13 @@ fn profile(path: &Path, user: Option<&str>, device: Option<&str>) -> Result<Prof
                 user: user.map_or_else(own_user, str::to_owned),
                 device: device.map_or_else(own_host, str::to_owned),
             };
+            for name in [&profile.user, &profile.device] {
+                if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
+                    return Err(OpenError::Name(format!(
+                        "a name has 1 to {MAX_NAME} bytes and no control characters"
+                    )));
+                }
+            }
             let json = serde_json::to_vec_pretty(&profile).map_err(|error| io(error.into()))?;
             write_atomically(path, &json).map_err(io)?;
             Ok(profile)
@@ -237,6 +245,12 @@ mod tests {
             let mode = fs::metadata(path.join(file)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{file}");
         }
+        let long = Home::open(&dir.path().join("other"), Some(&"x".repeat(200)), None);
+        assert!(matches!(long, Err(OpenError::Name(_))));
+        assert!(
+            Home::open(&dir.path().join("other"), Some("x"), None).is_ok(),
+            "a wrong name does not stick"
+        );
         let again = Home::open(&path, Some("eve"), None).unwrap();
         assert_eq!((again.seed, again.profile.user.as_str()), (seed, "ada"));
         assert!(matches!(Home::open(&path, None, None), Err(OpenError::InUse(_))));

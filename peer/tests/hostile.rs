@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use support::client::Client;
-use support::proxy::{FIRST_IK, PROOF, Proxy, SECOND, Verdict, announcements, signals};
+use support::proxy::{FIRST_IK, FIRST_KK, PROOF, Proxy, SECOND, Verdict, announcements, signals};
 use support::puppet::Puppet;
 use support::{JOIN, SHORT, World, deadline, link_down, linked, ticket, until, until_signed_in};
 use symbolon::{Counters, Peer, RoomId};
@@ -559,4 +559,46 @@ async fn me3_a_server_that_breaks_off_is_not_dialled_in_a_loop() {
     }
     // And it is none the worse for it.
     world.joined("c", &a, room).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn me4_both_call_at_once_and_one_connection_remains() {
+    let (world, proxy) = World::behind_proxy().await;
+    let a = world.peer("a").await;
+    let room = a.create("plans", &[world.origin()]).await.unwrap();
+    let for_b = ticket(&a, room).await;
+    let topic = for_b.secret.topic();
+    let b = world.peer("b").await;
+    b.join(&for_b, JOIN).await.unwrap();
+    deadline(world.until_links(&a, room, 1)).await;
+    let before = [counters(&a).await, counters(&b).await];
+
+    // Each one's call is held until the other has called too: the larger device does so after its patience.
+    let mark = proxy.mark();
+    proxy.hook(|frame| {
+        let call = frame.sent().is_some_and(|(_, body)| body[0] == FIRST_KK);
+        if call { Verdict::Drop } else { Verdict::Pass }
+    });
+    a.reset_link(room, b.device()).await.unwrap();
+    let calls = [proxy.signal(mark, FIRST_KK, 0).await, proxy.signal(mark, FIRST_KK, 1).await];
+    assert_eq!((calls[0].0, calls[0].1), (calls[1].1, calls[1].0), "each called the other");
+    proxy.honest();
+    for (from, to, body) in &calls {
+        proxy.say_to(to, &signal(topic, *from, body));
+    }
+    for peer in [&a, &b] {
+        deadline(world.until_links(peer, room, 1)).await;
+    }
+    a.insert(room, "main", None, "over the one that remains").await.unwrap();
+    deadline(world.until_text(&b, room, "over the one that remains")).await;
+    let after = [counters(&a).await, counters(&b).await];
+    let made: u64 = (0..2).map(|n| after[n].connections_made - before[n].connections_made).sum();
+    assert_eq!(made, 3, "two offers and the answer to the smaller device's");
+    assert_eq!((linked(&a, room).await, linked(&b, room).await), (1, 1));
+    deadline(async {
+        for peer in [&a, &b] {
+            support::until(peer, async || counters(peer).await.connections_alive == 1).await;
+        }
+    })
+    .await;
 }

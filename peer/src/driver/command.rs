@@ -73,7 +73,7 @@ impl Driver {
                 drop(reply.send(self.doc(room).map(|doc| doc.text(&name))));
             }
             Command::Insert { room, name, at, text, reply } => {
-                let result = self.edit(room, &name, |doc| {
+                let result = self.edit(room, |doc| {
                     let at = at.unwrap_or_else(|| doc.len_utf16(&name));
                     doc.insert(&name, at, &text)?;
                     Ok(vec![TextChange { document: name.clone(), at, deleted: 0, inserted: text.clone() }])
@@ -81,7 +81,7 @@ impl Driver {
                 self.answer(reply, result);
             }
             Command::Delete { room, name, range, reply } => {
-                let result = self.edit(room, &name, |doc| {
+                let result = self.edit(room, |doc| {
                     let (at, deleted) = (range.start, range.end.saturating_sub(range.start));
                     doc.delete(&name, range.clone())?;
                     Ok(vec![TextChange { document: name.clone(), at, deleted, inserted: String::new() }])
@@ -92,11 +92,10 @@ impl Driver {
                 drop(reply.send(self.doc(room).map(|doc| doc.snapshot(&name))));
             }
             Command::MergeEdit { room, name, base, new, reply } => {
-                let result = self.edit(room, &name, |doc| {
-                    let deleted = doc.len_utf16(&name);
+                let result = self.edit(room, |doc| {
+                    let before = doc.text(&name);
                     doc.merge_edit(&base, &new)?;
-                    let inserted = doc.text(&name);
-                    Ok(vec![TextChange { document: name.clone(), at: 0, deleted, inserted }])
+                    Ok(changed(&name, &before, &doc.text(&name)))
                 });
                 self.answer(reply, result);
             }
@@ -144,17 +143,54 @@ impl Driver {
     fn edit(
         &mut self,
         room: RoomId,
-        name: &str,
         change: impl FnOnce(&mut Doc) -> Result<Vec<TextChange>, DocError>,
     ) -> Result<(), Error> {
         if let Some(why) = &self.broken {
             return Err(Error::Store(why.clone()));
         }
         let author: DeviceId = self.node.device();
-        let _ = name;
         let changes = change(self.doc(room)?).map_err(|error| Error::Edit(error.to_string()))?;
         self.dirty.push(room);
-        let _ = self.events.send(PeerEvent::Text { room, author, changes });
+        if !changes.is_empty() {
+            let _ = self.events.send(PeerEvent::Text { room, author, changes });
+        }
         Ok(())
+    }
+}
+
+/// What turns one text into the other, as one change; nothing if they are equal.
+fn changed(name: &str, before: &str, after: &str) -> Vec<TextChange> {
+    if before == after {
+        return Vec::new();
+    }
+    let same = |(a, b): &(char, char)| a == b;
+    let start: usize = before.chars().zip(after.chars()).take_while(same).map(|(c, _)| c.len_utf8()).sum();
+    let (old, new) = (&before[start..], &after[start..]);
+    let end: usize =
+        old.chars().rev().zip(new.chars().rev()).take_while(same).map(|(c, _)| c.len_utf8()).sum();
+    let units = |text: &str| text.encode_utf16().count() as u32;
+    vec![TextChange {
+        document: name.to_owned(),
+        at: units(&before[..start]),
+        deleted: units(&old[..old.len() - end]),
+        inserted: new[..new.len() - end].to_owned(),
+    }]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::changed;
+
+    #[test]
+    fn a_merged_edit_is_told_as_what_it_changed() {
+        assert_eq!(changed("main", "same", "same"), vec![]);
+        let told = |before, after| {
+            let change = changed("main", before, after).remove(0);
+            (change.at, change.deleted, change.inserted)
+        };
+        assert_eq!(told("", "new"), (0, 0, "new".to_owned()));
+        assert_eq!(told("aaa", "aa"), (2, 1, String::new()));
+        assert_eq!(told("😀 one two", "😀 one and two"), (7, 0, "and ".to_owned()));
+        assert_eq!(told("😀", "😁"), (0, 2, "😁".to_owned()));
     }
 }
