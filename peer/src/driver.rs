@@ -196,7 +196,7 @@ impl Driver {
                 () = timer => Happened::Timer,
                 _ = look.tick() => Happened::Look,
             };
-            for _ in 0..BATCH {
+            for taken in 1..=BATCH {
                 match happened {
                     Happened::Command(Command::Close(reply)) => closing = Some(Some(reply)),
                     Happened::Command(command) => self.command(command),
@@ -210,7 +210,8 @@ impl Driver {
                     }
                     Happened::Closed => closing = Some(None),
                 }
-                if closing.is_some() {
+                // Before the next one is taken: what is taken must be handled.
+                if closing.is_some() || taken == BATCH {
                     break;
                 }
                 happened = if let Ok(event) = links.try_recv() {

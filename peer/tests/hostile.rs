@@ -331,6 +331,43 @@ async fn ad5_what_is_replayed_or_moved_makes_no_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn ad5_an_announcement_moved_to_another_session_makes_nobody_call() {
+    let (world, proxy) = World::behind_proxy().await;
+    let a = world.peer("a").await;
+    let room = a.create("plans", &[world.origin()]).await.unwrap();
+    let for_b = ticket(&a, room).await;
+    let topic = for_b.secret.topic();
+    let b = world.peer("b").await;
+    b.join(&for_b, JOIN).await.unwrap();
+    let (to_a, of_b) = (session(&a).await, session(&b).await);
+    let announced = announcements(&proxy.frames());
+    assert!(announced.iter().filter(|(of, _)| *of == of_b).count() >= 2, "as a newcomer, then as a member");
+    b.close().await;
+    deadline(world.until_links(&a, room, 0)).await;
+    let before = counters(&a).await;
+    let mut thief = Client::sign_in(&world.origin()).await;
+    for (_, announcement) in &announced {
+        // The thief is there itself, so that whatever is sent to it arrives.
+        thief.enter(topic, announcement.clone()).await;
+        let announcement = Bytes(announcement.clone());
+        let session = SessionId::from_bytes(rand::random());
+        proxy.say_to(&to_a, &ServerMessage::Arrived { topic, session, announcement });
+    }
+    let c = world.joined("c", &a, room).await;
+    // Long enough for the larger device to call, too: a member that came back is called within this.
+    let b = world.peer("b").await;
+    for peer in [&a, &b, &c] {
+        deadline(world.until_links(peer, room, 2)).await;
+    }
+    caught_up(&proxy, &a).await;
+    assert_eq!(counters(&a).await.connections_made - before.connections_made, 2, "those with b and c");
+    let to_thief = |frame: &support::proxy::Frame| {
+        frame.sent().is_some_and(|(to, body)| to == thief.session() && body[0] != PROOF)
+    };
+    assert_eq!(proxy.frames().iter().filter(|frame| to_thief(frame)).count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ad5_a_proof_moved_to_another_session_or_member_is_met_with_silence() {
     let (world, proxy) = World::behind_proxy().await;
     let a = world.peer("a").await;
@@ -451,6 +488,27 @@ async fn me3_forged_departures_and_phantom_arrivals_disturb_no_link() {
     for events in [&mut events.0, &mut events.1] {
         assert!(!support::drain(events).iter().any(link_down));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn me12_a_flood_from_a_server_is_taken_in_whole() {
+    let (world, proxy) = World::behind_proxy().await;
+    let a = world.peer("a").await;
+    let room = a.create("plans", &[world.origin()]).await.unwrap();
+    proxy.until_entered().await;
+    let topic = ticket(&a, room).await.secret.topic();
+    let own = session(&a).await;
+    let signals = 5000;
+    for n in 0..signals {
+        // A session may send a few proofs only.
+        let from = SessionId::from_bytes([(n % 251) as u8; 32]);
+        let announcement = Bytes(vec![0; 72]);
+        proxy.say_to(&own, &ServerMessage::Left { topic, session: from });
+        proxy.say_to(&own, &ServerMessage::Arrived { topic, session: from, announcement });
+        proxy.say_to(&own, &signal(topic, from, &[PROOF; 100]));
+    }
+    caught_up(&proxy, &a).await;
+    assert_eq!(counters(&a).await.proofs_rejected, signals, "each was counted");
 }
 
 /// Everything a server may throw at a client that is no message of the protocol.
