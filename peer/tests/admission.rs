@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use minicbor::Encoder;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use support::client::Client;
-use support::proxy::{Frame, PROOF, signals};
+use support::proxy::{Frame, PROOF, Verdict, signals};
 use support::{JOIN, SHORT, World, deadline, linked, ticket, unix_ms, until};
 use symbolon::rtc::{Rtc, RtcEvent, Settings};
 use symbolon::{Counters, InviteRequest, Peer, RoomId, Ticket};
@@ -292,6 +292,40 @@ async fn ad2_a_bound_ticket_is_for_its_device_alone() {
     assert_eq!(code(c.join(&unbound, SHORT).await), "nobody_answered");
     assert_eq!((counters(&a).await.connections_made, counters(&c).await.connections_made), (0, 0));
     b.join(&bound, JOIN).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ad2_two_uses_admit_two_of_three_who_come_at_once() {
+    let (world, proxy) = World::behind_proxy().await;
+    let a = world.peer("a").await;
+    let room = a.create("plans", &[world.origin()]).await.unwrap();
+    proxy.until_entered().await;
+    // Only a is asked: two members who each let somebody in at the same moment are another story (AD11).
+    let asked = session(&a).await;
+    proxy.hook(move |frame| match frame.sent() {
+        Some((to, body)) if to != asked && body.first() == Some(&PROOF) => Verdict::Drop,
+        _ => Verdict::Pass,
+    });
+    let two = a.invite(room, InviteRequest { uses: 2, ..InviteRequest::default() }).await.unwrap();
+    let joiners = [world.peer("b").await, world.peer("c").await, world.peer("d").await];
+    let results = join_all(joiners.iter().map(|joiner| joiner.join(&two, SHORT))).await;
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 2, "{results:?}");
+    proxy.honest();
+    for (joiner, result) in joiners.iter().zip(&results) {
+        if result.is_ok() {
+            deadline(world.until_links(joiner, room, 2)).await;
+        }
+    }
+    for (joiner, result) in joiners.iter().zip(results) {
+        if result.is_err() {
+            assert_eq!(code(result), "nobody_answered");
+            assert_eq!(counters(joiner).await.connections_made, 0);
+            // Nor later, when all of the mesh knows.
+            assert_eq!(code(joiner.join(&two, SHORT).await), "nobody_answered");
+        }
+    }
+    assert_eq!(a.members(room).await.unwrap().len(), 3);
+    assert_eq!(counters(&a).await.connections_made, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
