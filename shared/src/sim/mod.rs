@@ -17,13 +17,13 @@
 //! Left out: bandwidth, real SDP, and more than one process per device.
 //!
 //! # Layout
-//! - [`net`]: delays, ordered streams, who reaches whom.
-//! - [`host`]: a machine with its disk, and the driver's rules.
-//! - [`server`]: servers, sockets, and what stands between them ([`Between`]).
-//! - [`rtc`]: virtual `PeerConnection`s.
-//! - [`faults`]: what goes wrong, drawn at random.
-//! - [`verbs`]: what a test does with a host and asks of it.
-//! - [`trace`]: the hash of a run.
+//! - `net`: delays, ordered streams, who reaches whom.
+//! - `host`: a machine with its disk, and the driver's rules.
+//! - `server`: servers, sockets, and what stands between them ([`Between`]).
+//! - `rtc`: virtual `PeerConnection`s.
+//! - `faults`: what goes wrong, drawn at random.
+//! - `verbs`: what a test does with a host and asks of it.
+//! - `trace`: the hash of a run.
 
 mod faults;
 mod host;
