@@ -2,7 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use symbolon::{InviteRequest, Options, Peer, PeerEvent, RoomId};
@@ -159,21 +159,14 @@ fn idle_agents() {
 
 struct Agent {
     home: std::path::PathBuf,
-    process: std::process::Child,
+    pid: u64,
 }
 
 impl Agent {
     fn start(home: &Path) -> Self {
-        let process = Command::new(env!("CARGO_BIN_EXE_symbolon"))
-            .arg("--home")
-            .arg(home)
-            .args(["up", "--foreground"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let agent = Self { home: home.to_owned(), process };
-        agent.run(&["id"]);
+        let mut agent = Self { home: home.to_owned(), pid: 0 };
+        let up: serde_json::Value = serde_json::from_str(&agent.run(&["up", "--json"])).unwrap();
+        agent.pid = up["pid"].as_u64().unwrap();
         agent
     }
 
@@ -190,7 +183,7 @@ impl Agent {
 
     /// Time on a CPU so far, from the scheduler's own count in nanoseconds, over all threads.
     fn cpu_seconds(&self) -> f64 {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process.id())).unwrap();
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid)).unwrap();
         let spent = tasks.map(|task| {
             let stat = std::fs::read_to_string(task.unwrap().path().join("schedstat")).unwrap_or_default();
             stat.split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or(0)
@@ -199,7 +192,7 @@ impl Agent {
     }
 
     fn resident_kib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
@@ -207,8 +200,7 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.run(&["down"]);
     }
 }
 
