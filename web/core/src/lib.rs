@@ -17,7 +17,7 @@
 //! - `outputs`: what is to be done, as objects; `status`: what the application may ask; `canvas`: strokes.
 //! - `js`: objects and errors.
 
-mod canvas;
+pub mod canvas;
 mod js;
 mod outputs;
 mod status;
