@@ -3,13 +3,14 @@
 //! # Layout
 //! - `args`: the arguments.
 //! - `client`, `start`: the connection to the agent, which is started if there is none.
-//! - `rooms`, `texts`, `device`, `docs`: the commands.
+//! - `rooms`, `texts`, `device`, `page`, `docs`: the commands.
 //! - `print`, `qr`: what they print.
 
 mod args;
 mod client;
 mod device;
 mod docs;
+mod page;
 mod print;
 mod qr;
 mod rooms;
@@ -76,6 +77,7 @@ fn begin(arguments: Arguments, out: Out) -> Result<(), Failure> {
         Command::Cat { room } => texts::cat(&context, &room),
         Command::Edit(edit) => texts::edit(&context, edit),
         Command::Follow { room } => texts::follow(&context, &room),
+        Command::Page(given) => page::page(&context, given),
         Command::Completions { shell } => docs::completions(out, shell),
         Command::Man { dir } => docs::man(out, dir.as_deref()),
     }
