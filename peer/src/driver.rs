@@ -407,6 +407,8 @@ impl Driver {
             | Output::Forget { .. }
             | Output::Apply { .. }
             | Output::SetClient { .. }
+            | Output::Writer { .. }
+            | Output::Presence { .. }
             | Output::Collect { .. } => {}
         }
     }

@@ -74,23 +74,11 @@ impl Error {
     /// A short name for programs; stays the same over versions.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::NoSuchRoom(_) | Self::Verb(VerbError::NoSuchRoom) => "no_such_room",
+            Self::NoSuchRoom(_) => "no_such_room",
             Self::AmbiguousRoom(_) => "ambiguous_room",
-            Self::Verb(VerbError::NotForThisDevice) => "not_for_this_device",
-            Self::Verb(VerbError::Expired) => "expired",
-            Self::Verb(VerbError::JoinUnderWay) => "join_under_way",
-            Self::Verb(VerbError::Name) => "invalid_name",
-            Self::Verb(VerbError::ChainTooLong) => "chain_too_long",
-            Self::Verb(_) => "invalid_request",
+            Self::Verb(error) => error.code(),
             Self::Ticket(_) => "malformed_ticket",
-            Self::Join { failure, .. } => match failure {
-                JoinFailure::NobodyAnswered => "nobody_answered",
-                JoinFailure::Used => "used",
-                JoinFailure::ServerUnreachable(_) => "server_unreachable",
-                JoinFailure::Refused(_) => "server_refused",
-                JoinFailure::WrongServer(_) => "wrong_server",
-                JoinFailure::NoConnection => "no_connection",
-            },
+            Self::Join { failure, .. } => failure.code(),
             Self::Edit(_) => "out_of_range",
             Self::Store(_) => "store",
             Self::Closed => "closed",

@@ -98,6 +98,18 @@ impl Gossip {
         spread
     }
 
+    /// Who gets an item that is passed over by those who miss it.
+    pub fn push_only(
+        &self,
+        from: Option<DeviceId>,
+        linked_with_author: impl Fn(&DeviceId) -> bool,
+    ) -> Vec<DeviceId> {
+        let own = from.is_none() && self.neighbours.len() < FULL_MESH;
+        let others = self.neighbours.iter().filter(|(device, _)| Some(**device) != from);
+        let eager = others.filter(|(device, eager)| own || (**eager && !linked_with_author(device)));
+        eager.map(|(device, _)| *device).collect()
+    }
+
     /// A neighbour sent only what was here already. Says whether to tell it to prune the link.
     pub fn duplicate(&mut self, from: &DeviceId) -> bool {
         self.neighbours.get_mut(from).is_some_and(|eager| std::mem::replace(eager, false))

@@ -25,7 +25,8 @@
 //! - [`ticket`]: what an inviter hands over out of band.
 //! - [`record`]: signed, hash-linked records; [`membership`]: who is a member by them.
 //! - [`link`]: one pair of peers, from the first signal to the end of the channel.
-//! - [`mesh`]: what linked members say; [`gossip`]: who gets it whole and who its name; [`topology`]: lists of links.
+//! - [`mesh`]: what linked members say; [`gossip`]: who gets it whole and who its name; [`topology`]: lists of links;
+//!   [`presence`]: what members show of themselves.
 //! - [`frames`]: the signed change log; [`update`]: the check of each change before it is applied; [`canvas`]: drawings.
 //! - [`crypto`]: keys, sealing, handshakes, and a machine's own randomness.
 //! - [`id`], [`origin`], [`time`]: ids, servers' addresses, the time as machines are told it.
@@ -43,6 +44,7 @@ pub mod membership;
 pub mod mesh;
 pub mod node;
 pub mod origin;
+pub mod presence;
 pub mod record;
 pub mod rendezvous;
 pub mod signal;

@@ -28,13 +28,16 @@ pub enum Item {
     /// A member's list of its links.
     #[n(2)]
     Links(#[n(0)] ByteVec),
+    /// What a member shows of itself.
+    #[n(3)]
+    Presence(#[n(0)] ByteVec),
 }
 
 impl Item {
     /// Its bytes.
     pub fn bytes(&self) -> &[u8] {
         match self {
-            Self::Record(bytes) | Self::Frame(bytes) | Self::Links(bytes) => bytes,
+            Self::Record(bytes) | Self::Frame(bytes) | Self::Links(bytes) | Self::Presence(bytes) => bytes,
         }
     }
 }

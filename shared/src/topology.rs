@@ -1,4 +1,6 @@
 //! Which links there should be and which there are: every member signs its list (PROTOCOL §8.4).
+//!
+//! Two lists make a link sure; what one end says alone is a claim; what ought to be and is in no list is a gap.
 
 use minicbor::bytes::ByteVec;
 use minicbor::{Decode, Encode};
@@ -86,9 +88,78 @@ impl LinkList {
     }
 }
 
+/// Who is here and who is linked with whom.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Topology {
+    /// Those who are here, in the order of their ids.
+    pub present: Vec<DeviceId>,
+    /// Every pair of them that is linked, says so, or should be.
+    pub edges: Vec<Edge>,
+}
+
+/// Two members, in the order of their ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edge {
+    /// The smaller.
+    pub a: DeviceId,
+    /// The larger.
+    pub b: DeviceId,
+    /// What they say.
+    pub state: EdgeState,
+}
+
+/// What is known of a link between two others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EdgeState {
+    /// Both ends say that there is one.
+    Confirmed,
+    /// One end says so.
+    Claimed {
+        /// Which.
+        by: DeviceId,
+    },
+    /// There should be one, and neither says so.
+    Gap,
+}
+
+/// What is known about those who are here; `claims(from, to)` says whether `from` claims a link with `to`.
+pub fn topology(present: Vec<DeviceId>, claims: impl Fn(&DeviceId, &DeviceId) -> bool) -> Topology {
+    let mut edges = Vec::new();
+    for (n, a) in present.iter().enumerate() {
+        let wanted = expected(a, present.iter().copied());
+        for b in &present[n + 1..] {
+            let state = match (claims(a, b), claims(b, a)) {
+                (true, true) => EdgeState::Confirmed,
+                (true, false) => EdgeState::Claimed { by: *a },
+                (false, true) => EdgeState::Claimed { by: *b },
+                (false, false) if wanted.contains(b) => EdgeState::Gap,
+                (false, false) => continue,
+            };
+            edges.push(Edge { a: *a, b: *b, state });
+        }
+    }
+    Topology { present, edges }
+}
+
 /// Those `own` should be linked with when `present` are here: all, as long as that is no more than [`FULL_MESH`].
 ///
 /// Above that the mesh is bounded in a later version; until then it stays full, so this is where that rule goes.
 pub fn expected(own: &DeviceId, present: impl IntoIterator<Item = DeviceId>) -> Vec<DeviceId> {
     present.into_iter().filter(|device| device != own).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn me5_links_are_confirmed_by_both_ends_claimed_by_one_or_missing() {
+        let [a, b, c] = [1, 2, 3].map(|n| DeviceId::from_bytes([n; 32]));
+        let said = [(a, b), (b, a), (c, a)];
+        let topology = topology(vec![a, b, c], |from, to| said.contains(&(*from, *to)));
+        let states: Vec<EdgeState> = topology.edges.iter().map(|edge| edge.state).collect();
+        assert_eq!(states, [EdgeState::Confirmed, EdgeState::Claimed { by: c }, EdgeState::Gap]);
+        let pairs: Vec<_> = topology.edges.iter().map(|edge| (edge.a, edge.b)).collect();
+        assert_eq!(pairs, [(a, b), (a, c), (b, c)]);
+    }
 }

@@ -207,6 +207,8 @@ impl Puppet {
                 Output::Forget { .. }
                 | Output::Apply { .. }
                 | Output::SetClient { .. }
+                | Output::Writer { .. }
+                | Output::Presence { .. }
                 | Output::Collect { .. } => {}
             }
         }

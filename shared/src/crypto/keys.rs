@@ -71,6 +71,8 @@ pub enum Domain {
     Frame,
     /// A member's list of its links.
     Links,
+    /// What a member shows of itself.
+    Presence,
     /// A member's announcement.
     Announce,
 }
@@ -85,6 +87,7 @@ impl Domain {
             Self::Proof => b"symbolon/1/proof\0",
             Self::Frame => b"symbolon/1/frame\0",
             Self::Links => b"symbolon/1/links\0",
+            Self::Presence => b"symbolon/1/presence\0",
             Self::Announce => b"symbolon/1/announce\0",
         }
     }

@@ -67,8 +67,6 @@ pub struct Log {
     /// Waiting for their author to be a member.
     strangers: BTreeMap<DeviceId, Vec<Frame>>,
     waiting_bytes: usize,
-    /// Chains that grew since our own last frame, with their newest frame.
-    unseen: BTreeMap<usize, FrameId>,
     /// What the accepted updates made, to hold the next one against.
     shape: Shape,
 }
@@ -86,7 +84,6 @@ impl Log {
             waiting: HashMap::new(),
             strangers: BTreeMap::new(),
             waiting_bytes: 0,
-            unseen: BTreeMap::new(),
             shape: Shape::default(),
         }
     }
@@ -211,28 +208,33 @@ impl Log {
             return Inserted::Refused(Misbehaviour::Foreign);
         };
         self.accept(ix, frame.clone(), past, start_clock, checked);
-        self.unseen.insert(ix, frame.id());
         accepted.push(frame);
         Inserted::New(Vec::new())
     }
 
-    /// The next frame of our own chain. The update must be what our Y.Doc emitted next.
+    /// The next frame of one of our own chains. The update must be what the Y.Doc of that chain emitted next.
     pub fn compose(&mut self, key: &SignKey, incarnation: u32, update: &[u8]) -> Result<Frame, Misbehaviour> {
         let chain = ChainId { author: key.device(), incarnation };
         let ix = self.index.get(&chain).copied().or_else(|| self.open_chain(chain));
         let ix = ix.ok_or(Misbehaviour::Foreign)?;
-        self.unseen.remove(&ix);
-        let seen: Vec<FrameId> = self.unseen.values().take(MAX_SEEN).copied().collect();
+        let seen = self.news(ix);
         let entries = &self.chains[ix].entries;
         let prev = entries.last().map(|entry| entry.frame.id());
         let frame = Frame::sign(key, self.room, incarnation, entries.len() as u32, prev, seen, update);
         let (past, start_clock) = self.past(Some(ix), &frame);
         let checked = self.check(&past, &frame, start_clock)?;
-        for _ in 0..frame.seen.len() {
-            self.unseen.pop_first();
-        }
         self.accept(ix, frame.clone(), past, start_clock, checked);
         Ok(frame)
+    }
+
+    /// The newest frames of those chains that have more than lies in the past of this chain's last frame.
+    fn news(&self, ix: usize) -> Vec<FrameId> {
+        let past = self.chains[ix].entries.last().map(|entry| &entry.vector[..]).unwrap_or_default();
+        let grown = self.chains.iter().enumerate().filter(|(other, chain)| {
+            *other != ix && chain.entries.len() > past.get(*other).copied().unwrap_or(0) as usize
+        });
+        let newest = grown.filter_map(|(_, chain)| chain.entries.last().map(|entry| entry.frame.id()));
+        newest.take(MAX_SEEN).collect()
     }
 
     /// Per chain how many frames lie in the past of `frame`, and its author's next clock.

@@ -59,6 +59,8 @@ pub(super) struct Peer {
     pub(super) list: Option<(LinkList, Duration)>,
     /// Calls through a neighbour that came to nothing since the last that did not.
     pub(super) mesh_failures: u32,
+    /// When it was last seen to be online, in milliseconds since 1970.
+    pub(super) seen_ms: Option<u64>,
     attempts: u32,
     next_try: Duration,
     /// Since when it could be called and was not linked.
@@ -142,13 +144,37 @@ impl Room {
         }
     }
 
-    /// A server says that somebody left. Links are not touched: the server may lie.
-    pub(super) fn left(&mut self, origin: &Origin, session: &SessionId) {
-        self.visible.remove(&(origin.clone(), *session));
+    /// A server says that somebody left. It may lie, so a link is only looked at: one that is dead shows soon.
+    pub(super) fn left(&mut self, origin: &Origin, session: &SessionId, ctx: &mut Ctx<'_>) {
+        let gone = self.visible.remove(&(origin.clone(), *session));
+        let Some(device) = gone.and_then(|visible| visible.device) else { return };
+        self.saw(&device, ctx);
+        if let Some(slot) = self.up.get(&device).and_then(|id| self.slots.get_mut(id)) {
+            slot.link.probe(ctx.now);
+        }
+        self.presence_of_absent(ctx);
+        ctx.event(Event::Presence { room: self.id });
+    }
+
+    /// A member is here, or was until now.
+    fn saw(&mut self, device: &DeviceId, ctx: &mut Ctx<'_>) {
+        if let Some(peer) = self.peers.get_mut(device) {
+            peer.seen_ms = Some(ctx.now.unix_ms);
+        }
     }
 
     pub(super) fn server_down(&mut self, origin: &Origin, ctx: &mut Ctx<'_>) {
+        let seen: Vec<DeviceId> = self
+            .visible
+            .iter()
+            .filter(|((at, _), _)| at == origin)
+            .filter_map(|(_, visible)| visible.device)
+            .collect();
+        for device in seen {
+            self.saw(&device, ctx);
+        }
         self.visible.retain(|(at, _), _| at != origin);
+        self.presence_of_absent(ctx);
         ctx.event(Event::Presence { room: self.id });
     }
 
@@ -228,19 +254,18 @@ impl Room {
         if self.replays.contains(&mark) {
             return;
         }
-        // Both called at once: the smaller one's offer wins.
-        let ours = self.pending.get(&device).and_then(|id| self.slots.get(id));
-        let ours = ours.filter(|slot| slot.link.is_initiator() && own < device).map(|slot| slot.path.clone());
-        if ours.as_ref().is_some_and(|ours| ours.session() == from) {
-            return;
-        }
         let prologue = prologue(&self.id, from, own_session, &signal.tag);
         let box_secret = &ctx.author.keys().box_secret;
         let read = Incoming::read(box_secret, Some(&remote), &prologue, signal.tag, signal.payload, ctx.rng);
         let Ok(incoming) = read else { return };
         self.replays.insert(mark);
-        if ours.is_none() {
-            return self.answer(device, incoming, path, ctx);
+        // Both called at once: the smaller one's offer wins.
+        let ours = self.pending.get(&device).and_then(|id| self.slots.get(id));
+        let ours = ours.filter(|slot| slot.link.is_initiator() && own < device).map(|slot| slot.path.clone());
+        match ours {
+            None => return self.answer(device, incoming, path, ctx),
+            Some(ours) if ours.session() == from => return,
+            Some(_) => {}
         }
         // Our offer went to another session of its, which may be dead: it goes to the one that is not.
         if let Some(old) = self.pending.remove(&device) {
@@ -425,6 +450,8 @@ impl Room {
             self.up.remove(&device);
             self.gossip.neighbour_down(&device);
             self.neighbour_gone(&device, ctx);
+            self.saw(&device, ctx);
+            self.presence_of_absent(ctx);
             self.list_soon(ctx);
             ctx.event(Event::LinkDown { room: self.id, device, reason });
             if let Some(peer) = self.peers.get_mut(&device) {
@@ -469,7 +496,19 @@ impl Room {
         self.list_due = Some(self.list_due.map_or(soon, |due| due.min(soon)));
     }
 
+    /// When lists of others stop counting.
+    pub(super) fn list_ends(&self) -> impl Iterator<Item = Duration> + '_ {
+        self.peers.values().filter_map(|peer| peer.list.as_ref().map(|(_, at)| *at + LIST_AGE))
+    }
+
     pub(super) fn list_timeout(&mut self, ctx: &mut Ctx<'_>) {
+        let now = ctx.now.monotonic;
+        let ended = |peer: &Peer| peer.list.as_ref().is_some_and(|(_, at)| *at + LIST_AGE <= now);
+        if self.peers.values().any(ended) {
+            self.peers.values_mut().filter(|peer| ended(peer)).for_each(|peer| peer.list = None);
+            self.presence_of_absent(ctx);
+            ctx.event(Event::Presence { room: self.id });
+        }
         if self.list_due.is_some_and(|due| due <= ctx.now.monotonic) {
             self.refresh_list(ctx);
             self.tell_one(ctx);

@@ -42,12 +42,8 @@ impl Room {
             let chain = frame.chain();
             ctx.emit(store::persist_frame(&self.id, first + n, &frame));
             ctx.emit(Output::Apply { room: self.id, chain, update: frame.update().clone() });
-            if chain.author == ctx.author.device() && chain.incarnation == self.incarnation && self.member {
-                // Our own chain comes back to us from before a lost disk: what follows is another incarnation.
-                self.incarnation = self.log.fresh_incarnation(&chain.author);
-                self.persist_meta(ctx);
-                let client = self.client(&chain.author);
-                ctx.emit(Output::SetClient { room: self.id, client });
+            if chain.author == ctx.author.device() && self.member {
+                self.written_elsewhere(chain.incarnation, ctx);
             }
             self.spread_frame(&frame, from, ctx);
         }
@@ -82,14 +78,28 @@ impl Room {
     }
 
     pub(super) fn local_update(&mut self, update: &[u8], ctx: &mut Ctx<'_>) -> Result<(), VerbError> {
+        self.write_as(self.incarnation, update, ctx)
+    }
+
+    pub(super) fn write(
+        &mut self,
+        incarnation: u32,
+        update: &[u8],
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), VerbError> {
+        if !self.open.contains(&incarnation) {
+            return Err(VerbError::Change(format!("there is no open document with number {incarnation}")));
+        }
+        self.write_as(incarnation, update, ctx)
+    }
+
+    fn write_as(&mut self, incarnation: u32, update: &[u8], ctx: &mut Ctx<'_>) -> Result<(), VerbError> {
         if !self.member {
             return Err(VerbError::NotAMember);
         }
         let key = &ctx.author.keys().sign;
-        let frame = self
-            .log
-            .compose(key, self.incarnation, update)
-            .map_err(|why| VerbError::Change(why.to_string()))?;
+        let frame =
+            self.log.compose(key, incarnation, update).map_err(|why| VerbError::Change(why.to_string()))?;
         ctx.emit(store::persist_frame(&self.id, self.log.len() - 1, &frame));
         self.spread_frame(&frame, None, ctx);
         Ok(())

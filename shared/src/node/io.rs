@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::presence::PresenceStatus;
+use super::writers::Writer;
 use crate::frames::ChainId;
 use crate::id::{DeviceId, RoomId, ServerKey, SessionId};
 use crate::link::CloseReason;
@@ -169,14 +171,30 @@ pub enum Output {
         /// Yjs update, v1.
         update: Arc<[u8]>,
     },
-    /// Use this Yjs client id for further changes to the room's Y.Doc.
+    /// The Yjs client id for further changes to the room's Y.Doc by `Node::local_update`.
     SetClient {
         /// Of which room.
         room: RoomId,
         /// At most 53 bits.
         client: u64,
     },
-    /// Hand over the changes of the room's Y.Doc by `Node::local_update`.
+    /// An open Y.Doc, as `Node::open_writer` made it known, is to write on under another client id.
+    Writer {
+        /// Of which room.
+        room: RoomId,
+        /// The incarnation it had.
+        was: u32,
+        /// What it has now.
+        writer: Writer,
+    },
+    /// A member, or a Y.Doc of this device, shows something else, or nothing any more.
+    Presence {
+        /// In which room.
+        room: RoomId,
+        /// Who and what.
+        presence: PresenceStatus,
+    },
+    /// Hand over the changes of the room's Y.Docs by `Node::local_update` or `Node::write`.
     Collect {
         /// Of which room.
         room: RoomId,
@@ -279,6 +297,20 @@ pub enum JoinFailure {
     NoConnection,
 }
 
+impl JoinFailure {
+    /// A short name for programs; stays the same over versions.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NobodyAnswered => "nobody_answered",
+            Self::Used => "used",
+            Self::ServerUnreachable(_) => "server_unreachable",
+            Self::Refused(_) => "server_refused",
+            Self::WrongServer(_) => "wrong_server",
+            Self::NoConnection => "no_connection",
+        }
+    }
+}
+
 /// What an invite offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InviteOptions {
@@ -305,8 +337,27 @@ pub struct MemberStatus {
     pub online: bool,
     /// Whether it is linked with us.
     pub linked: bool,
+    /// By which way we reach it.
+    pub reach: Reach,
+    /// When it was last online, in milliseconds since 1970; `None` if not since this start.
+    pub last_seen_ms: Option<u64>,
     /// Who invited it; `None` for the founder.
     pub invited_by: Option<DeviceId>,
+}
+
+/// By which way a member is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reach {
+    /// It is this device.
+    Own,
+    /// Over a link.
+    Direct,
+    /// There is no link, and these are linked both with it and with us.
+    Through(Vec<DeviceId>),
+    /// It is online and there is no way yet.
+    Connecting,
+    /// It is not online.
+    Away,
 }
 
 /// A server as one sees it from here.

@@ -16,31 +16,38 @@ mod calls;
 mod changes;
 mod io;
 mod paths;
+mod presence;
 mod replay;
 mod room;
 mod server;
 mod store;
 mod sync;
+mod writers;
 
 pub use io::{
-    Event, IceServers, Input, InviteOptions, JoinFailure, LinkId, MemberStatus, Output, ServerStatus,
+    Event, IceServers, Input, InviteOptions, JoinFailure, LinkId, MemberStatus, Output, Reach, ServerStatus,
 };
+pub use presence::PresenceStatus;
 pub use room::RoomStatus;
 pub use store::{StoreError, room_prefix};
+pub use writers::Writer;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::admission::Prover;
 use crate::crypto::Rng;
 use crate::crypto::keys::{DeviceKeys, RoomSecret, SignKey, invite_key};
-use crate::frames::Frontier;
+use crate::frames::{ChainId, Frontier};
 use crate::id::{DeviceId, RecordId, RoomId};
 use crate::membership::Records;
 use crate::origin::Origin;
+use crate::presence::MAX_STATE;
 use crate::record::{Author, MAX_NAME, Policy, RecordError};
 use crate::ticket::{MAX_SERVERS, Ticket, TicketServer};
 use crate::time::Now;
+use crate::topology::Topology;
 use room::{Join, Room};
 use server::{ServerEvent, Servers};
 
@@ -86,9 +93,27 @@ pub enum VerbError {
     /// Joining that room is under way.
     #[error("joining this room is under way already")]
     JoinUnderWay,
+    /// What a member shows is JSON of at most 16 KiB.
+    #[error("a presence is JSON of at most {} KiB", MAX_STATE / 1024)]
+    Presence,
     /// A rule of the change log was broken on this side: a bug.
     #[error("the change was refused: {0}")]
     Change(String),
+}
+
+impl VerbError {
+    /// A short name for programs; stays the same over versions.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoSuchRoom => "no_such_room",
+            Self::NotForThisDevice => "not_for_this_device",
+            Self::Expired => "expired",
+            Self::JoinUnderWay => "join_under_way",
+            Self::Name => "invalid_name",
+            Self::ChainTooLong => "chain_too_long",
+            _ => "invalid_request",
+        }
+    }
 }
 
 impl From<RecordError> for VerbError {
@@ -311,6 +336,69 @@ impl Node {
         result
     }
 
+    /// Another Y.Doc of the room was opened on this device, beside the one that [`Node::local_update`] is for: each has
+    /// a client id of its own. `wanted` is the incarnation it had before a restart of the node.
+    pub fn open_writer(&mut self, room: &RoomId, wanted: Option<u32>, now: Now) -> Result<Writer, VerbError> {
+        let known = self.rooms.get_mut(room).ok_or(VerbError::NoSuchRoom)?;
+        known.open_writer(wanted, &mut ctx!(self, now))
+    }
+
+    /// A Y.Doc was closed: its incarnation is free for the next.
+    pub fn close_writer(&mut self, room: &RoomId, incarnation: u32, now: Now) {
+        let mut ctx = ctx!(self, now);
+        if let Some(room) = self.rooms.get_mut(room) {
+            room.close_writer(incarnation, &mut ctx);
+        }
+        self.settle(now);
+    }
+
+    /// As [`Node::local_update`], by the Y.Doc of that incarnation.
+    pub fn write(
+        &mut self,
+        room: &RoomId,
+        incarnation: u32,
+        update: &[u8],
+        now: Now,
+    ) -> Result<(), VerbError> {
+        let known = self.rooms.get_mut(room).ok_or(VerbError::NoSuchRoom)?;
+        let mut ctx = ctx!(self, now);
+        let result = known.write(incarnation, update, &mut ctx);
+        self.settle(now);
+        result
+    }
+
+    /// All accepted updates of a room, causes first: what a fresh Y.Doc is filled with.
+    pub fn updates(&self, room: &RoomId) -> impl Iterator<Item = (ChainId, &Arc<[u8]>)> {
+        let log = self.rooms.get(room).map(|room| &room.log);
+        let frames = log.into_iter().flat_map(|log| (0..log.len()).filter_map(|n| log.nth(n)));
+        frames.map(|frame| (frame.chain(), frame.update()))
+    }
+
+    /// What one of this device's Y.Docs shows to the others: a JSON value of at most 16 KiB, or nothing any more.
+    pub fn set_presence(
+        &mut self,
+        room: &RoomId,
+        incarnation: u32,
+        state: Option<String>,
+        now: Now,
+    ) -> Result<(), VerbError> {
+        let known = self.rooms.get_mut(room).ok_or(VerbError::NoSuchRoom)?;
+        let mut ctx = ctx!(self, now);
+        let result = known.set_presence(incarnation, state, &mut ctx);
+        self.settle(now);
+        result
+    }
+
+    /// What the members who are here show, this device included.
+    pub fn presence(&self, room: &RoomId) -> Vec<PresenceStatus> {
+        self.rooms.get(room).map(Room::presence).unwrap_or_default()
+    }
+
+    /// Who is linked with whom, as far as it is known here.
+    pub fn topology(&self, room: &RoomId, now: Now) -> Topology {
+        self.rooms.get(room).map(|room| room.topology(&self.author.device(), now)).unwrap_or_default()
+    }
+
     /// Something happened outside.
     pub fn handle(&mut self, input: Input, now: Now) {
         match input {
@@ -432,7 +520,7 @@ impl Node {
             ServerEvent::Left { topic, session } => {
                 let id = of(&topic, &mut self.rooms);
                 if let Some(room) = id.and_then(|id| self.rooms.get_mut(&id)) {
-                    room.left(origin, &session);
+                    room.left(origin, &session, &mut ctx);
                 }
             }
             ServerEvent::Signal { topic, from, body } => {
@@ -472,6 +560,12 @@ impl Node {
     /// The Yjs client id to write with, and how much of the room's log is here.
     pub fn log(&self, room: &RoomId) -> Option<(u64, Frontier)> {
         self.rooms.get(room).map(|room| (room.client(&self.author.device()), room.frontier()))
+    }
+
+    /// The Y.Doc that [`Node::local_update`] is for.
+    pub fn writer(&self, room: &RoomId) -> Option<Writer> {
+        let room = self.rooms.get(room)?;
+        Some(Writer { incarnation: room.incarnation, client: room.client(&self.author.device()) })
     }
 
     /// The newest membership records of a room.

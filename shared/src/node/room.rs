@@ -1,11 +1,12 @@
 //! One room of this node: what it holds, and how its parts meet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Ctx;
 use super::calls::{Peer, Slot};
-use super::io::{Event, LinkId, MemberStatus, Output};
+use super::io::{Event, LinkId, MemberStatus, Output, Reach};
+use super::presence::Shown;
 use super::replay::Replays;
 use super::store::{self, Meta};
 use super::sync::Pulling;
@@ -18,10 +19,12 @@ use crate::link::{CloseReason, Link, LinkOutput};
 use crate::membership::{self, Membership, Records};
 use crate::mesh::Item;
 use crate::origin::Origin;
+use crate::presence::Presence;
 use crate::record::{Body, Record};
 use crate::signal::{Bytes, ClientMessage};
 use crate::ticket::Ticket;
 use crate::time::Now;
+use crate::topology::{self, Topology};
 
 /// From how many numbers a device that joins picks its incarnation; those above are left for counting up.
 const FRESH_INCARNATIONS: u64 = 1 << 31;
@@ -108,6 +111,15 @@ pub(super) struct Room {
     records_stored: usize,
     pub(super) log: Log,
     pub(super) incarnation: u32,
+    /// Further incarnations of this device that this store alone writes with.
+    pub(super) further: BTreeSet<u32>,
+    /// Those of both that have an open Y.Doc.
+    pub(super) open: BTreeSet<u32>,
+    /// What our Y.Docs show, by incarnation.
+    pub(super) shown: BTreeMap<u32, Shown>,
+    pub(super) presence_count: u64,
+    /// What is shown, and when it came.
+    pub(super) presences: BTreeMap<ChainId, (Presence, Duration)>,
     pub(super) join: Option<Join>,
     pub(super) member: bool,
     pub(super) visible: BTreeMap<(Origin, SessionId), Visible>,
@@ -150,6 +162,11 @@ impl Room {
             records_stored: 0,
             log: Log::new(id),
             incarnation: 0,
+            further: BTreeSet::new(),
+            open: BTreeSet::new(),
+            shown: BTreeMap::new(),
+            presence_count: 0,
+            presences: BTreeMap::new(),
             join: None,
             member: false,
             visible: BTreeMap::new(),
@@ -185,7 +202,7 @@ impl Room {
     pub(super) fn restore(
         &mut self,
         records: Records,
-        incarnation: u32,
+        incarnations: Vec<u32>,
         frames: Vec<Frame>,
         ctx: &mut Ctx<'_>,
     ) -> bool {
@@ -195,7 +212,9 @@ impl Room {
         for (device, _) in self.membership.members() {
             self.peers.entry(*device).or_default();
         }
-        self.incarnation = incarnation;
+        let mut incarnations = incarnations.into_iter();
+        self.incarnation = incarnations.next().unwrap_or_default();
+        self.further = incarnations.collect();
         self.member = self.membership.member(&ctx.author.device()).is_some();
         for frame in frames {
             let (chain, update) = (frame.chain(), frame.update().clone());
@@ -257,8 +276,12 @@ impl Room {
     }
 
     pub(super) fn persist_meta(&self, ctx: &mut Ctx<'_>) {
-        let (servers, incarnation) = (self.servers.clone(), self.incarnation);
-        let meta = Meta { secret: *self.secret.as_bytes(), servers, incarnation };
+        let meta = Meta {
+            secret: *self.secret.as_bytes(),
+            servers: self.servers.clone(),
+            incarnation: self.incarnation,
+            further: (!self.further.is_empty()).then(|| self.further.iter().copied().collect()),
+        };
         ctx.emit(store::persist_meta(&self.id, &meta));
     }
 
@@ -332,16 +355,53 @@ impl Room {
 
     pub(super) fn members(&self, own: &DeviceId, now: Now) -> Vec<MemberStatus> {
         let present = self.present(own, now.monotonic);
-        let status = |(device, member): (&DeviceId, &membership::Member)| MemberStatus {
-            device: *device,
-            user: member.device.user.clone(),
-            name: member.device.name.clone(),
-            own: device == own,
-            online: device == own || present.contains(device),
-            linked: self.up.contains_key(device),
-            invited_by: member.invited_by,
+        let status = |(device, member): (&DeviceId, &membership::Member)| {
+            let online = device == own || present.contains(device);
+            let seen = self.peers.get(device).and_then(|peer| peer.seen_ms);
+            MemberStatus {
+                device: *device,
+                user: member.device.user.clone(),
+                name: member.device.name.clone(),
+                own: device == own,
+                online,
+                linked: self.up.contains_key(device),
+                reach: self.reach(device, own, online, now.monotonic),
+                last_seen_ms: if online { Some(now.unix_ms) } else { seen },
+                invited_by: member.invited_by,
+            }
         };
         self.membership.members().map(status).collect()
+    }
+
+    fn reach(&self, device: &DeviceId, own: &DeviceId, online: bool, now: Duration) -> Reach {
+        if device == own {
+            return Reach::Own;
+        }
+        if self.up.contains_key(device) {
+            return Reach::Direct;
+        }
+        if !online {
+            return Reach::Away;
+        }
+        let through: Vec<DeviceId> =
+            self.up.keys().filter(|via| self.claims(via, device, now)).copied().collect();
+        if through.is_empty() { Reach::Connecting } else { Reach::Through(through) }
+    }
+
+    /// Whether a member's list that still counts names another.
+    fn claims(&self, from: &DeviceId, to: &DeviceId, now: Duration) -> bool {
+        self.peers.get(from).and_then(|peer| peer.fresh_list(now)).is_some_and(|list| list.links.contains(to))
+    }
+
+    /// Who is linked with whom, by the lists that still count and by our own links.
+    pub(super) fn topology(&self, own: &DeviceId, now: Now) -> Topology {
+        let now = now.monotonic;
+        let mut present = self.present(own, now);
+        present.insert(*own);
+        let present = present.into_iter().filter(|device| self.membership.member(device).is_some()).collect();
+        topology::topology(present, |from, to| {
+            if from == own { self.up.contains_key(to) } else { self.claims(from, to, now) }
+        })
     }
 
     /// Adds a record that was checked, tells the neighbours, and acts on what it changes.
@@ -481,6 +541,8 @@ impl Room {
             .chain(self.gossip.poll_timeout())
             .chain(self.pulling.as_ref().map(|pulling| pulling.deadline))
             .chain(self.list_due)
+            .chain(self.list_ends())
+            .chain(self.presence_times())
             .chain(self.collect_at)
             .chain(join)
             .min()
@@ -493,6 +555,7 @@ impl Room {
         self.settle(ctx);
         self.prove_more(ctx);
         self.list_timeout(ctx);
+        self.presence_due(ctx);
         self.call_due(ctx);
         self.sync_timeout(ctx);
         self.collect_due(ctx);

@@ -3,7 +3,7 @@
 //! | key | value |
 //! |---|---|
 //! | `p` origin | the server's key |
-//! | `r` room `m` | secret, servers, incarnation |
+//! | `r` room `m` | secret, servers, incarnations |
 //! | `r` room `g` number (8 bytes) | the membership record accepted as that number |
 //! | `r` room `h` number (8 bytes) | the frame accepted as that number |
 
@@ -48,6 +48,9 @@ pub(super) struct Meta {
     pub(super) servers: Vec<Origin>,
     #[n(2)]
     pub(super) incarnation: u32,
+    /// Further incarnations, for further Y.Docs that are open at once.
+    #[n(3)]
+    pub(super) further: Option<Vec<u32>>,
 }
 
 /// What the keys of everything that belongs to a room begin with.
@@ -158,7 +161,8 @@ fn restore_room(
     let frames: Result<Vec<Frame>, _> =
         entries.frames.iter().map(|wire| Frame::decode_stored(wire)).collect();
     let frames = frames.map_err(|_| damaged("a change"))?;
-    if !room.restore(records, meta.incarnation, frames, &mut ctx) {
+    let incarnations = std::iter::once(meta.incarnation).chain(meta.further.unwrap_or_default());
+    if !room.restore(records, incarnations.collect(), frames, &mut ctx) {
         return Err(damaged("the order of changes"));
     }
     node.rooms.insert(id, room);

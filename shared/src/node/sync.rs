@@ -12,6 +12,7 @@ use crate::gossip::{ItemId, Send};
 use crate::id::{DeviceId, FrameId, RecordId};
 use crate::membership::Records;
 use crate::mesh::{BATCH_BYTES, Item, Knowledge, MAX_IDS, Message};
+use crate::presence::Presence;
 use crate::record::Record;
 use crate::topology::LinkList;
 
@@ -39,6 +40,7 @@ impl Room {
         if !lists.is_empty() {
             self.send_to(&device, &Message::Push(lists), ctx);
         }
+        self.greet_with_presence(&device, ctx);
     }
 
     fn knowledge(&self) -> Knowledge {
@@ -119,7 +121,7 @@ impl Room {
     }
 
     /// Grafted items, in messages of bounded size.
-    fn push_items(&mut self, to: DeviceId, items: Vec<Item>, ctx: &mut Ctx<'_>) {
+    pub(super) fn push_items(&mut self, to: DeviceId, items: Vec<Item>, ctx: &mut Ctx<'_>) {
         let mut group = Vec::new();
         let mut bytes = 0;
         for item in items {
@@ -159,6 +161,12 @@ impl Room {
                 };
                 Ok(self.add_list(list, from, ctx))
             }
+            Item::Presence(wire) => {
+                let Some(presence) = Presence::decode(self.id, wire) else {
+                    return Err(DecodeError::new("a presence that does not verify"));
+                };
+                Ok(self.add_presence(presence, from, ctx))
+            }
         }
     }
 
@@ -179,6 +187,7 @@ impl Room {
             return Taken::Known;
         }
         peer.list = Some((list.clone(), now));
+        peer.seen_ms = Some(ctx.now.unix_ms);
         self.spread_list(&list, Some(from), ctx);
         ctx.event(Event::Presence { room: self.id });
         self.call_due(ctx);

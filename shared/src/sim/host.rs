@@ -324,6 +324,8 @@ impl<D: Document> World<D> {
             | Output::Forget { .. }
             | Output::Apply { .. }
             | Output::SetClient { .. }
+            | Output::Writer { .. }
+            | Output::Presence { .. }
             | Output::Collect { .. } => {}
         }
     }

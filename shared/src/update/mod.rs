@@ -14,6 +14,7 @@ mod shape;
 
 use std::sync::Arc;
 
+pub(crate) use parse::json;
 use parse::{MAX_DEPTH, MAX_SAFE, Reader};
 pub use shape::Shape;
 use shape::{Container, Kind, List, Parent, Place, Run};

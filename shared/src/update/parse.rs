@@ -117,11 +117,16 @@ impl<'a> Reader<'a> {
 
     /// A string that holds one JSON value (embeds, format values).
     pub(super) fn json(&mut self) -> Result<(), UpdateError> {
-        let mut json = Json { left: self.string()?.as_bytes() };
-        json.value(0)?;
-        json.space();
-        if json.left.is_empty() { Ok(()) } else { Err(UpdateError::Json) }
+        json(self.string()?)
     }
+}
+
+/// Whether a text is one JSON value that every decoder takes, nested at most 64 deep.
+pub(crate) fn json(text: &str) -> Result<(), UpdateError> {
+    let mut json = Json { left: text.as_bytes() };
+    json.value(0)?;
+    json.space();
+    if json.left.is_empty() { Ok(()) } else { Err(UpdateError::Json) }
 }
 
 fn deeper(depth: u8) -> Result<u8, UpdateError> {
@@ -286,18 +291,6 @@ impl Json<'_> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    fn json(text: &str) -> Result<(), UpdateError> {
-        let mut bytes = Vec::new();
-        let mut len = text.len();
-        while len >= 0x80 {
-            bytes.push((len & 0x7f) as u8 | 0x80);
-            len >>= 7;
-        }
-        bytes.push(len as u8);
-        bytes.extend_from_slice(text.as_bytes());
-        Reader::new(&bytes).json()
-    }
 
     #[test]
     fn json_is_taken_only_if_every_decoder_takes_it() {

@@ -1,0 +1,1 @@
+//! Strokes of a canvas.
