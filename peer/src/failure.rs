@@ -44,6 +44,7 @@ impl Failure {
             "join_under_way" => "Wait for it: `symbolon rooms` shows the room once this device is in.",
             "store" => "Then end the agent with `symbolon down`; the next command starts it anew.",
             "invalid_name" => "Choose another name.",
+            "listen" => "Choose another address with --listen; port 0 lets the system choose.",
             "home" => "Name a directory that you may write with --home or SYMBOLON_HOME.",
             _ => return None,
         })

@@ -201,6 +201,19 @@ Examples:
   symbolon down
   symbolon down --home /tmp/second")]
     Down,
+    /// Serve the page to a browser on this machine, from this program.
+    #[command(after_help = "\
+Examples:
+  symbolon page --open
+      in your browser; Ctrl-C ends it
+  symbolon page --server wss://rooms.example.org
+      suggest this server for new rooms
+  symbolon page --listen 127.0.0.1:0 --json | jq -r .url
+      at a port of the system's choice
+
+The page is a device of its own, and the browser keeps its rooms by the page's address: at another port it starts
+with none. Nothing of it comes from a server.")]
+    Page(super::page::Page),
     /// Print completions for a shell.
     #[command(after_help = "\
 Examples:

@@ -3,7 +3,7 @@
 //! # Layout
 //! - `args`: the arguments.
 //! - `client`, `start`: the connection to the agent, which is started if there is none.
-//! - `rooms`, `texts`, `canvas`, `device`, `docs`: the commands.
+//! - `rooms`, `texts`, `canvas`, `device`, `page`, `docs`: the commands.
 //! - `print`, `qr`: what they print.
 
 mod args;
@@ -11,6 +11,7 @@ mod canvas;
 mod client;
 mod device;
 mod docs;
+mod page;
 mod print;
 mod qr;
 mod rooms;
@@ -79,6 +80,7 @@ fn begin(arguments: Arguments, out: Out) -> Result<(), Failure> {
         Command::Documents { room } => canvas::documents(&context, &room),
         Command::Draw(draw) => canvas::draw(&context, &draw),
         Command::Follow { room } => texts::follow(&context, &room),
+        Command::Page(given) => page::page(&context, given),
         Command::Completions { shell } => docs::completions(out, shell),
         Command::Man { dir } => docs::man(out, dir.as_deref()),
     }

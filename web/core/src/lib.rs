@@ -17,7 +17,7 @@
 //! - `outputs`: what is to be done, as objects; `status`: what the application may ask; `canvas`: strokes.
 //! - `js`: objects and errors.
 
-mod canvas;
+pub mod canvas;
 mod js;
 mod outputs;
 mod status;
@@ -246,7 +246,13 @@ impl Core {
 
     /// What is to be done, in order.
     pub fn outputs(&mut self) -> Array {
-        std::iter::from_fn(|| self.node.poll_output()).map(outputs::output).collect()
+        let all = Array::new();
+        while let Some(output) = self.node.poll_output() {
+            let topology = outputs::topology_changed(&output);
+            all.push(&outputs::output(output));
+            topology.map(|event| all.push(&event));
+        }
+        all
     }
 
     /// All rooms.

@@ -58,6 +58,17 @@ pub(crate) fn output(output: Output) -> JsValue {
     }
 }
 
+/// Who is linked with whom may have changed with it.
+pub(crate) fn topology_changed(output: &Output) -> Option<JsValue> {
+    let Output::Event(Event::Presence { room } | Event::LinkUp { room, .. } | Event::LinkDown { room, .. }) =
+        output
+    else {
+        return None;
+    };
+    let event = object([kind("topology"), ("room", text(room))]);
+    Some(object([kind("event"), ("event", event)]))
+}
+
 /// What a member shows; also a `presence` output.
 pub(crate) fn presence(room: JsValue, shown: &PresenceStatus) -> JsValue {
     let [author, incarnation, client] = chain_members(&shown.chain);
