@@ -4,13 +4,14 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use symbolon_core::canvas::Stroke;
 use symbolon_core::id::{DeviceId, RoomId};
 use symbolon_core::node::{Event, InviteOptions, MemberStatus, RoomStatus, ServerStatus};
 use symbolon_core::origin::Origin;
 use symbolon_core::ticket::Ticket;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use crate::doc::{EditBase, TextChange};
+use crate::doc::{DocumentStatus, EditBase, TextChange};
 use crate::driver::{self, Command};
 use crate::error::{Error, OpenError};
 use crate::rtc;
@@ -71,6 +72,15 @@ pub enum PeerEvent {
         author: DeviceId,
         /// How; one after the other.
         changes: Vec<TextChange>,
+    },
+    /// Strokes were added to a canvas or taken away, by a member or from here.
+    Canvas {
+        /// In which room.
+        room: RoomId,
+        /// Who did it.
+        author: DeviceId,
+        /// The canvas' name.
+        document: String,
     },
 }
 
@@ -215,6 +225,35 @@ impl Peer {
     pub async fn merge_edit(&self, room: RoomId, name: &str, base: EditBase, new: &str) -> Result<(), Error> {
         let (name, new) = (name.to_owned(), new.to_owned());
         self.ask(|reply| Command::MergeEdit { room, name, base, new, reply }).await?
+    }
+
+    /// The documents of a room to which somebody wrote, by kind and name.
+    pub async fn documents(&self, room: RoomId) -> Result<Vec<DocumentStatus>, Error> {
+        self.ask(|reply| Command::Documents { room, reply }).await?
+    }
+
+    /// The strokes of the canvas `name` (`main` is the default one), the lowest first; none if nobody drew.
+    pub async fn strokes(&self, room: RoomId, name: &str) -> Result<Vec<Stroke>, Error> {
+        let name = name.to_owned();
+        self.ask(|reply| Command::Strokes { room, name, reply }).await?
+    }
+
+    /// Puts a stroke on top of a canvas.
+    pub async fn draw(&self, room: RoomId, name: &str, stroke: Stroke) -> Result<(), Error> {
+        let name = name.to_owned();
+        self.ask(|reply| Command::Draw { room, name, stroke, reply }).await?
+    }
+
+    /// Takes away the strokes that a round eraser touches; says how many these were. In sixteenths.
+    pub async fn erase(
+        &self,
+        room: RoomId,
+        name: &str,
+        place: (i32, i32),
+        radius: u32,
+    ) -> Result<usize, Error> {
+        let name = name.to_owned();
+        self.ask(|reply| Command::Erase { room, name, place, radius, reply }).await?
     }
 
     /// Bytes that are equal on two peers that have the same changes of a room.

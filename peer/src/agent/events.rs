@@ -20,7 +20,7 @@ pub(super) fn notification(event: &PeerEvent, room: Option<RoomId>) -> Option<Va
 /// The room in which it happened; `None` for what is about a server.
 pub(super) fn room_of(event: &PeerEvent) -> Option<RoomId> {
     match event {
-        PeerEvent::Text { room, .. } => Some(*room),
+        PeerEvent::Text { room, .. } | PeerEvent::Canvas { room, .. } => Some(*room),
         PeerEvent::Node(event) => match event {
             Event::Ready { room }
             | Event::JoinFailed { room, .. }
@@ -43,6 +43,7 @@ pub(super) async fn log(mut events: Receiver<PeerEvent>) {
             Ok(PeerEvent::Text { room, author, changes }) => {
                 tracing::debug!(?room, ?author, changes = changes.len(), "a text changed");
             }
+            Ok(PeerEvent::Canvas { room, author, .. }) => tracing::debug!(?room, ?author, "a canvas changed"),
             Err(RecvError::Lagged(missed)) => tracing::debug!(missed, "events were missed here"),
             Err(RecvError::Closed) => return,
         }
@@ -73,6 +74,9 @@ fn describe(event: &PeerEvent) -> Value {
         PeerEvent::Text { room, author, changes } => {
             let changes: Vec<Change<'_>> = changes.iter().map(Change::from).collect();
             return json!({ "type": "text", "room": room, "author": author, "changes": changes });
+        }
+        PeerEvent::Canvas { room, author, document } => {
+            return json!({ "type": "canvas", "room": room, "author": author, "document": document });
         }
         PeerEvent::Node(event) => event,
     };

@@ -11,7 +11,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::jsonrpc::{Request, RpcError, params, response};
 use super::texts::{self, MAIN, Snapshots};
-use super::{Agent, events};
+use super::{Agent, canvas, events};
 use crate::failure::{self, Failure};
 
 /// What a method gives.
@@ -124,7 +124,8 @@ impl Session {
                 self.agent.stop.notify_one();
                 json!({})
             }
-            _ => texts::call(self, method, given).await?,
+            "text" | "insert" | "delete" | "snapshot" | "merge" => texts::call(self, method, given).await?,
+            _ => canvas::call(self, method, given).await?,
         };
         Ok(Answer::Result(result))
     }

@@ -11,9 +11,10 @@
 //! - `jsonrpc`: messages, and what is wrong with them.
 //! - `connection`: one program's connection: lines in, lines out, bounds.
 //! - `methods`: what can be asked.
-//! - `texts`: methods on a room's text.
+//! - `texts`, `canvas`: methods on a room's texts, and on its documents and drawings.
 //! - `events`: what is pushed.
 
+mod canvas;
 mod connection;
 mod events;
 mod jsonrpc;

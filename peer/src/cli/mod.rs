@@ -3,10 +3,11 @@
 //! # Layout
 //! - `args`: the arguments.
 //! - `client`, `start`: the connection to the agent, which is started if there is none.
-//! - `rooms`, `texts`, `device`, `page`, `docs`: the commands.
+//! - `rooms`, `texts`, `canvas`, `device`, `page`, `docs`: the commands.
 //! - `print`, `qr`: what they print.
 
 mod args;
+mod canvas;
 mod client;
 mod device;
 mod docs;
@@ -76,6 +77,8 @@ fn begin(arguments: Arguments, out: Out) -> Result<(), Failure> {
         Command::Leave { room, yes } => rooms::leave(&context, &room, yes),
         Command::Cat { room } => texts::cat(&context, &room),
         Command::Edit(edit) => texts::edit(&context, edit),
+        Command::Documents { room } => canvas::documents(&context, &room),
+        Command::Draw(draw) => canvas::draw(&context, &draw),
         Command::Follow { room } => texts::follow(&context, &room),
         Command::Page(given) => page::page(&context, given),
         Command::Completions { shell } => docs::completions(out, shell),

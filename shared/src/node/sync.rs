@@ -189,6 +189,7 @@ impl Room {
         peer.list = Some((list.clone(), now));
         peer.seen_ms = Some(ctx.now.unix_ms);
         self.spread_list(&list, Some(from), ctx);
+        self.presence_of_absent(ctx);
         ctx.event(Event::Presence { room: self.id });
         self.call_due(ctx);
         Taken::New

@@ -67,6 +67,8 @@ pub(super) enum List {
     Text,
     /// Whole values, or nothing at all.
     Values,
+    /// Binary values of a bounded size, one a stroke.
+    Strokes,
     /// A root whose name does not tell, which nobody reads.
     Unknown,
 }
@@ -76,6 +78,7 @@ impl List {
         match name.split_once(':') {
             Some(("text", _)) => Self::Text,
             Some(("array" | "map" | "xml", _)) => Self::Values,
+            Some(("canvas", _)) => Self::Strokes,
             _ => Self::Unknown,
         }
     }

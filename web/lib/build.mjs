@@ -1,0 +1,32 @@
+// Builds `dist`: the modules with their types, the core beside them, and all of it with Yjs as one file.
+
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, rmSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+const core = fileURLToPath(new URL('../dist/core/', import.meta.url));
+const root = fileURLToPath(new URL('../../', import.meta.url));
+
+rmSync(`${here}dist`, { recursive: true, force: true });
+const tsc = fileURLToPath(import.meta.resolve('typescript/package.json')).replace(/package\.json$/, 'bin/tsc');
+const { status } = spawnSync(process.execPath, [tsc, '-p', here], { stdio: 'inherit' });
+if (status !== 0) process.exit(status ?? 1);
+
+mkdirSync(`${here}dist/core`, { recursive: true });
+for (const file of ['symbolon_web.js', 'symbolon_web.d.ts', 'symbolon_web_bg.wasm']) {
+  copyFileSync(core + file, `${here}dist/core/${file}`);
+}
+for (const file of ['LICENSE-APACHE', 'LICENSE-MIT']) copyFileSync(root + file, here + file);
+
+await build({
+  entryPoints: [`${here}dist/bundle.js`],
+  outfile: `${here}dist/symbolon.bundle.js`,
+  bundle: true,
+  minify: true,
+  format: 'esm',
+  target: 'es2022',
+  legalComments: 'none',
+});
+rmSync(`${here}dist/bundle.js`);
