@@ -4,20 +4,21 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use crate::run::{cargo, npm, print_durations, root, step, timed};
+use crate::run::{cargo, npm, print_durations, programs, root, step, timed};
+use crate::tools::Browsers;
 use crate::{demo, tools, web};
 
 pub(crate) fn everything() -> Result<(), String> {
     // Asked first: what is missing is not to be learnt after half an hour.
-    tools::browsers()?;
-    let done = all_steps();
+    let browsers = tools::browsers()?;
+    let done = all_steps(&browsers);
     print_durations();
     done?;
     println!("All is well.");
     Ok(())
 }
 
-fn all_steps() -> Result<(), String> {
+fn all_steps(browsers: &Browsers) -> Result<(), String> {
     step("format", &mut cargo(["fmt", "--all", "--check"]))?;
     // Before the rest, since the programs under test carry the page.
     web::build()?;
@@ -25,7 +26,7 @@ fn all_steps() -> Result<(), String> {
     let deny = ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
     step("lints", &mut cargo(deny))?;
     rust_tests(None)?;
-    step("tests in browsers", &mut npm(["test", "--silent"]))?;
+    step("tests in browsers", with(browsers, &mut npm(["test", "--silent"]))?)?;
     timed("demo", demo::check_what_is_built)?;
     let mut doc = cargo(["doc", "--workspace", "--no-deps", "--all-features"]);
     step("docs", doc.env("RUSTDOCFLAGS", "-D warnings"))?;
@@ -35,19 +36,23 @@ fn all_steps() -> Result<(), String> {
 /// The tests whose name contains `name`, in Rust and in browsers.
 pub(crate) fn tests_named(name: &str) -> Result<(), String> {
     let files = browser_tests_naming(name)?;
-    if !files.is_empty() {
-        tools::browsers()?;
-        web::build()?;
-    }
-    rust_tests(Some(name))?;
     if files.is_empty() {
         println!("── no test in browsers has {name:?} in its name");
-        return Ok(());
+        return rust_tests(Some(name));
     }
+    let browsers = tools::browsers()?;
+    web::build()?;
+    rust_tests(Some(name))?;
     let mut node = Command::new("node");
     node.current_dir(root().join("web")).args(["--test", "--test-concurrency=1"]);
     node.arg(format!("--test-name-pattern={}", escaped(name))).args(files);
-    step("tests in browsers", &mut node)
+    step("tests in browsers", with(&browsers, &mut node)?)
+}
+
+/// Tells the tests where browsers and programs are.
+fn with<'a>(browsers: &Browsers, tests: &'a mut Command) -> Result<&'a mut Command, String> {
+    tests.env("SYMBOLON_CHROMIUM", &browsers.chromium).env("SYMBOLON_FIREFOX", &browsers.firefox);
+    Ok(tests.env("SYMBOLON_BIN_DIR", programs()?))
 }
 
 fn rust_tests(name: Option<&str>) -> Result<(), String> {
@@ -76,12 +81,21 @@ fn escaped(text: &str) -> String {
 /// Licences and sources of what is built in. The list of known vulnerabilities needs the network of its publisher,
 /// so it is asked for separately: `cargo deny check advisories`.
 fn licences() -> Result<(), String> {
+    let check = ["deny", "--all-features", "check", "bans", "licenses", "sources"];
     let there = cargo(["deny", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if !there.is_ok_and(|status| status.success()) {
-        let install = ["install", "cargo-deny", "--locked"];
-        step("cargo-deny (missing, so it is installed)", &mut cargo(install))?;
+    if there.is_ok_and(|status| status.success()) {
+        return step("licences", &mut cargo(check));
     }
-    step("licences", &mut cargo(["deny", "--all-features", "check", "bans", "licenses", "sources"]))
+    // For here alone, and not optimised: that takes minutes more than it saves.
+    let tools = root().join("target/tools");
+    if !tools.join("bin/cargo-deny").is_file() {
+        let install = ["install", "cargo-deny", "--locked", "--debug", "--quiet", "--root"];
+        step("cargo-deny (missing, so it is installed)", cargo(install).arg(&tools))?;
+    }
+    let mut path = tools.join("bin").into_os_string();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    step("licences", cargo(check).env("PATH", path))
 }
 
 pub(crate) fn benchmarks() -> Result<(), String> {

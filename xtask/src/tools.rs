@@ -1,5 +1,6 @@
 //! What must be on the machine beside Rust, and how to get it.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::run::find;
@@ -12,23 +13,34 @@ pub(crate) fn node() -> Result<(), String> {
     all(&[missing_node()])
 }
 
-/// What the tests in browsers need.
-pub(crate) fn browsers() -> Result<(), String> {
+/// The browsers that the page is tested in.
+pub(crate) struct Browsers {
+    pub(crate) chromium: PathBuf,
+    pub(crate) firefox: PathBuf,
+}
+
+/// What the tests in browsers need: browsers, and Node.js to drive them.
+pub(crate) fn browsers() -> Result<Browsers, String> {
+    let chromium = program("SYMBOLON_CHROMIUM", &["chromium", "chromium-browser"]);
+    let firefox = program("SYMBOLON_FIREFOX", &["firefox-esr", "firefox"]);
+    let missing = |found: &Option<PathBuf>, words: &str| found.is_none().then(|| words.to_owned());
     all(&[
         missing_node(),
-        missing(&["chromium", "chromium-browser"], "Chromium", "apt-get install chromium"),
-        missing(&["firefox", "firefox-esr"], "Firefox", "apt-get install firefox-esr"),
-    ])
+        missing(&chromium, "Chromium is missing; on Debian: apt-get install chromium"),
+        missing(&firefox, "Firefox is missing; on Debian: apt-get install firefox-esr"),
+    ])?;
+    chromium.zip(firefox).map(|(chromium, firefox)| Browsers { chromium, firefox }).ok_or_else(String::new)
+}
+
+/// A program that a variable names, or the first that a shell would find.
+fn program(variable: &str, names: &[&str]) -> Option<PathBuf> {
+    let named = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_file());
+    named.or_else(|| names.iter().find_map(|name| find(name)))
 }
 
 fn all(missing: &[Option<String>]) -> Result<(), String> {
     let missing: Vec<&str> = missing.iter().flatten().map(String::as_str).collect();
     if missing.is_empty() { Ok(()) } else { Err(missing.join("\n       ")) }
-}
-
-fn missing(programs: &[&str], name: &str, install: &str) -> Option<String> {
-    let there = programs.iter().any(|program| find(program).is_some());
-    (!there).then(|| format!("{name} is missing; on Debian: {install}"))
 }
 
 fn missing_node() -> Option<String> {
@@ -41,7 +53,7 @@ fn missing_node() -> Option<String> {
     if !is_new_enough(&version) {
         return Some(format!("Node.js is {version}, but {major}.{minor} or newer is needed; {get}"));
     }
-    missing(&["npm"], "npm", "apt-get install npm")
+    find("npm").is_none().then(|| "npm is missing; on Debian: apt-get install npm".to_owned())
 }
 
 fn is_new_enough(version: &str) -> bool {

@@ -22,10 +22,12 @@ use crate::tools;
 
 const WASM: &str = "wasm32-unknown-unknown";
 
-/// Folders that are made, not written.
-const MADE: [&str; 3] = ["node_modules", "dist", "target"];
+/// What is made and not written; the npm package's licences are copies.
+const MADE: [&str; 5] = ["node_modules", "dist", "target", "LICENSE-APACHE", "LICENSE-MIT"];
 
 /// Builds the page; quick if it is there already.
+///
+/// A machine without Node.js is told so before anything is built.
 pub(crate) fn build() -> Result<(), String> {
     tools::node()?;
     target()?;
