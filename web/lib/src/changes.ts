@@ -71,10 +71,12 @@ export function split(whole: Uint8Array, limit: number): Uint8Array[] {
 
 /** A struct as pieces of limited size, each encoded. What cannot be cut stays whole. */
 function* cut(struct: Struct, limit: number): Generator<[Y.ID, Uint8Array]> {
-  const bytes = body(struct, 0);
-  const at = bytes.length > limit && struct instanceof Y.Item ? firstCut(struct.content, limit - MARGIN) : 0;
+  // A text of more units than that has more bytes, too: it need not be encoded to know.
+  const bytes = struct.length > limit ? undefined : body(struct, 0);
+  const large = bytes === undefined || bytes.length > limit;
+  const at = large && struct instanceof Y.Item ? firstCut(struct.content, limit - MARGIN) : 0;
   if (at === 0) {
-    yield [struct.id, bytes];
+    yield [struct.id, bytes ?? body(struct, 0)];
     return;
   }
   const left = struct as Y.Item;
