@@ -3,7 +3,6 @@
 
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,7 +19,6 @@ const KEYS = Number(process.env.KEYS ?? 200);
 const TEXT = 'What was written before you came.';
 
 const out = mkdtempSync(join(tmpdir(), 'symbolon-bench-'));
-const require = createRequire(import.meta.url);
 const browser = await startChromium();
 try {
   await bundle();
@@ -28,7 +26,7 @@ try {
   console.log(`${RUNS} newcomers and ${KEYS} key presses each; times in ms, p50 / p99; Chromium ${browser.version()}\n`);
   const rows = [await symbolon(site), await yWebrtc(site)];
   console.table(Object.fromEntries(rows.map(({ name, ...row }) => [name, row])));
-  await site.stop();
+  await site.close();
 } finally {
   await browser.close();
   rmSync(out, { recursive: true, force: true });
@@ -63,7 +61,7 @@ async function symbolon(site) {
 
 async function yWebrtc(site) {
   const port = await freePort();
-  const server = join(require.resolve('y-webrtc/package.json'), '../bin/server.js');
+  const server = join(HERE, '../node_modules/y-webrtc/bin/server.js');
   const child = spawn(process.execPath, [server], { env: { ...process.env, PORT: String(port) }, stdio: 'ignore' });
   try {
     await listening(port);
