@@ -406,13 +406,15 @@ impl Driver {
             Output::Close { link } => {
                 self.connections.remove(&link);
             }
+            Output::Presence { room, presence } => {
+                let _ = self.events.send(PeerEvent::Presence { room, presence });
+            }
             Output::Event(event) => self.event(event),
             Output::Persist { .. }
             | Output::Forget { .. }
             | Output::Apply { .. }
             | Output::SetClient { .. }
             | Output::Writer { .. }
-            | Output::Presence { .. }
             | Output::Collect { .. } => {}
         }
     }

@@ -73,3 +73,11 @@ impl From<OpenError> for Failure {
 pub(crate) fn ticket(text: &str) -> Result<Ticket, Failure> {
     text.parse().map_err(|error| symbolon::Error::Ticket(error).into())
 }
+
+/// Milliseconds since 1970 as RFC 3339 in UTC, to the second.
+pub(crate) fn rfc3339(unix_ms: u64) -> String {
+    // The last moment that has four digits for its year.
+    const LAST: u64 = 253_402_300_799;
+    let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs((unix_ms / 1000).min(LAST));
+    humantime::format_rfc3339_seconds(at).to_string()
+}

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use symbolon_core::canvas::Stroke;
 use symbolon_core::id::{DeviceId, RoomId};
-use symbolon_core::node::{Event, InviteOptions, MemberStatus, RoomStatus, ServerStatus};
+use symbolon_core::node::{Event, InviteOptions, MemberStatus, PresenceStatus, RoomStatus, ServerStatus};
 use symbolon_core::origin::Origin;
 use symbolon_core::ticket::Ticket;
+use symbolon_core::topology::Topology;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::doc::{DocumentStatus, EditBase, TextChange};
@@ -81,6 +82,13 @@ pub enum PeerEvent {
         author: DeviceId,
         /// The canvas' name.
         document: String,
+    },
+    /// A member, or this device, shows something else of itself, or nothing any more.
+    Presence {
+        /// In which room.
+        room: RoomId,
+        /// Who and what.
+        presence: PresenceStatus,
     },
 }
 
@@ -190,6 +198,23 @@ impl Peer {
     /// The room's members, oneself included, by device.
     pub async fn members(&self, room: RoomId) -> Result<Vec<MemberStatus>, Error> {
         self.ask(|reply| Command::Members { room, reply }).await?
+    }
+
+    /// Who of those who are here is linked with whom, and who says so.
+    pub async fn topology(&self, room: RoomId) -> Result<Topology, Error> {
+        self.ask(|reply| Command::Topology { room, reply }).await?
+    }
+
+    /// Shows something to the other members while this device is here: JSON of at most 16 KiB, as editors' awareness
+    /// has it; or nothing any more. It is never stored.
+    pub async fn set_presence(&self, room: RoomId, state: Option<&str>) -> Result<(), Error> {
+        let state = state.map(str::to_owned);
+        self.ask(|reply| Command::SetPresence { room, state, reply }).await?
+    }
+
+    /// What everybody shows who is here, this device included.
+    pub async fn presence(&self, room: RoomId) -> Result<Vec<PresenceStatus>, Error> {
+        self.ask(|reply| Command::Presence { room, reply }).await?
     }
 
     /// How the servers are.

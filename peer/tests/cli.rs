@@ -10,13 +10,14 @@ use std::process::{Command, Stdio};
 use programs::{Homes, Rendezvous, kill};
 use serde_json::{Value, json};
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "id",
     "create",
     "invite",
     "join",
     "rooms",
     "members",
+    "topology",
     "wait",
     "cat",
     "edit",
@@ -76,7 +77,7 @@ fn cl1_every_command_speaks_json() {
         of(&id_b["device"]),
         json!({
             "device": id_b["device"], "name": "b", "user": "b", "self": false, "online": true, "link": "direct",
-            "invited_by": id_a["device"],
+            "reach": "direct", "through": [], "last_seen": of(&id_b["device"])["last_seen"], "invited_by": id_a["device"],
         })
     );
     assert_eq!(of(&id_a["device"])["self"], true);

@@ -6,7 +6,7 @@ use symbolon::Stroke;
 use symbolon::canvas::{FULL, MAX_COORDINATE, Point, SCALE, color_from_text, color_text, svg};
 
 use super::jsonrpc::{RpcError, params};
-use super::methods::Session;
+use super::methods::{InRoom, Session};
 use super::texts::{MAIN, Which};
 use crate::failure::Failure;
 
@@ -16,12 +16,6 @@ const COLOR: &str = "#3366cc";
 const WIDTH: f64 = 3.0;
 /// How far an eraser reaches that does not say, in units.
 const RADIUS: f64 = 4.0;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct InRoom {
-    room: String,
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

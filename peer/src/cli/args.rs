@@ -115,6 +115,17 @@ Examples:
         /// The room.
         room: String,
     },
+    /// Show who is linked with whom, and what is missing.
+    #[command(after_help = "\
+Examples:
+  symbolon topology notes
+  symbolon topology notes --json | jq '.edges[] | select(.state != \"confirmed\")'
+
+Every member signs the list of its links. A link that both ends report is confirmed.")]
+    Topology {
+        /// The room.
+        room: String,
+    },
     /// Wait until something is so in a room.
     #[command(after_help = "\
 Examples:

@@ -3,7 +3,7 @@
 //! # Layout
 //! - `args`: the arguments.
 //! - `client`, `start`: the connection to the agent, which is started if there is none.
-//! - `rooms`, `texts`, `canvas`, `device`, `page`, `docs`: the commands.
+//! - `rooms`, `members`, `texts`, `canvas`, `device`, `page`, `docs`: the commands.
 //! - `print`, `qr`: what they print.
 
 mod args;
@@ -11,6 +11,7 @@ mod canvas;
 mod client;
 mod device;
 mod docs;
+mod members;
 mod page;
 mod print;
 mod qr;
@@ -72,7 +73,8 @@ fn begin(arguments: Arguments, out: Out) -> Result<(), Failure> {
         Command::Invite(invite) => rooms::invite(&context, &invite),
         Command::Join { ticket, timeout } => rooms::join(&context, &ticket, timeout),
         Command::Rooms => rooms::rooms(&context),
-        Command::Members { room } => rooms::members(&context, &room),
+        Command::Members { room } => members::members(&context, &room),
+        Command::Topology { room } => members::topology(&context, &room),
         Command::Wait(wait) => rooms::wait(&context, &wait),
         Command::Leave { room, yes } => rooms::leave(&context, &room, yes),
         Command::Cat { room } => texts::cat(&context, &room),

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use symbolon_core::canvas::{Stroke, hits};
 use symbolon_core::id::{DeviceId, RoomId};
-use symbolon_core::node::{InviteOptions, MemberStatus, RoomStatus, ServerStatus};
+use symbolon_core::node::{InviteOptions, MemberStatus, PresenceStatus, RoomStatus, ServerStatus};
 use symbolon_core::origin::Origin;
 use symbolon_core::ticket::Ticket;
+use symbolon_core::topology::Topology;
 use tokio::sync::oneshot;
 
 use super::Driver;
@@ -38,6 +39,9 @@ pub(crate) enum Command {
     Strokes { room: RoomId, name: String, reply: Reply<Result<Vec<Stroke>, Error>> },
     Draw { room: RoomId, name: String, stroke: Stroke, reply: Reply<Result<(), Error>> },
     Erase { room: RoomId, name: String, place: (i32, i32), radius: u32, reply: Reply<Result<usize, Error>> },
+    Topology { room: RoomId, reply: Reply<Result<Topology, Error>> },
+    SetPresence { room: RoomId, state: Option<String>, reply: Reply<Result<(), Error>> },
+    Presence { room: RoomId, reply: Reply<Result<Vec<PresenceStatus>, Error>> },
     Digest { room: RoomId, reply: Reply<Result<Vec<u8>, Error>> },
     Counters(Reply<Counters>),
     ResetLink { room: RoomId, device: DeviceId, reply: Reply<Result<(), Error>> },
@@ -120,6 +124,20 @@ impl Driver {
                     self.change(room, |doc| Ok(doc.erase(&name, |stroke| hits(stroke, x, y, radius))));
                 self.drew(room, name, result.as_ref().is_ok_and(|erased| *erased > 0));
                 self.answer(reply, result);
+            }
+            Command::Topology { room, reply } => {
+                let topology = self.node.topology(&room, now);
+                drop(reply.send(self.known(room).map(|()| topology)));
+            }
+            Command::SetPresence { room, state, reply } => {
+                // The one Y.Doc of a native peer.
+                let incarnation = self.node.writer(&room).map_or(0, |writer| writer.incarnation);
+                let result = self.node.set_presence(&room, incarnation, state, now).map_err(Error::from);
+                drop(reply.send(result));
+            }
+            Command::Presence { room, reply } => {
+                let presence = self.node.presence(&room);
+                drop(reply.send(self.known(room).map(|()| presence)));
             }
             Command::Digest { room, reply } => {
                 drop(reply.send(self.doc(room).map(|doc| doc.digest_bytes())));
