@@ -26,7 +26,8 @@ export function keepOffline(): void {
   else addEventListener('load', start, { once: true });
 }
 
-function watch(registration: ServiceWorkerRegistration): void {
+function watch(registration: ServiceWorkerRegistration | undefined): void {
+  if (!registration) return;
   const note = (worker: ServiceWorker | null) => {
     // Without a controller this is the first version of all: nothing to tell.
     if (!worker || !navigator.serviceWorker.controller) return;

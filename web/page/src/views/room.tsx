@@ -30,7 +30,7 @@ export function RoomView({ shell, id, fresh }: { shell: Shell; id: string; fresh
     if (!shell.who) shell.go({ at: 'start' }, 'replace');
   }, []);
 
-  const failed = trouble ?? shell.trouble;
+  const failed = trouble ?? (opened ? undefined : shell.trouble);
   if (failed) {
     return (
       <main class="join">
@@ -90,7 +90,7 @@ function OpenRoom({ shell, opened, fresh }: { shell: Shell; opened: Opened; fres
 
       <div class="room-body">
         <main>
-          <Problems room={room} />
+          <Problems room={room} provider={opened.provider} trouble={shell.trouble} />
           <div id="panel-text" role="tabpanel" aria-labelledby="tab-text" hidden={tab === 'canvas'} class="panel">
             <TextPane opened={opened} />
           </div>
