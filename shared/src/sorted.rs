@@ -324,8 +324,7 @@ mod tests {
                     }
                     3 => prop_assert_eq!(*map.entry(key).or_insert(value), *map_of_std.entry(key).or_insert(value)),
                     4 => {
-                        map.values_mut().for_each(|other| *other += value);
-                        map_of_std.values_mut().for_each(|other| *other += value);
+                        map.values_mut().chain(map_of_std.values_mut()).for_each(|other| *other += value);
                     }
                     _ => {
                         map.retain(|other, _| *other != key);
