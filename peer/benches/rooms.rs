@@ -49,17 +49,14 @@ async fn ticket_to_text() {
         let steps = tokio::spawn(async move {
             let mut steps = [None; 3];
             while steps[2].is_none() {
-                match events.recv().await.unwrap() {
-                    PeerEvent::Node(event) => {
-                        let step = match format!("{event:?}") {
-                            text if text.starts_with("Server") => 0,
-                            text if text.starts_with("LinkUp") => 1,
-                            text if text.starts_with("Ready") => 2,
-                            _ => continue,
-                        };
-                        steps[step].get_or_insert(began.elapsed());
-                    }
-                    PeerEvent::Text { .. } => {}
+                if let PeerEvent::Node(event) = events.recv().await.unwrap() {
+                    let step = match format!("{event:?}") {
+                        text if text.starts_with("Server") => 0,
+                        text if text.starts_with("LinkUp") => 1,
+                        text if text.starts_with("Ready") => 2,
+                        _ => continue,
+                    };
+                    steps[step].get_or_insert(began.elapsed());
                 }
             }
             steps.map(Option::unwrap_or_default)

@@ -1,11 +1,13 @@
-//! A room's document: the one file that knows `yrs`.
+//! A room's document: the one place that knows `yrs`.
 //!
 //! ```text
-//! insert, delete, merge_edit → yrs → take_updates → frames to sign
+//! insert, delete, merge_edit, draw, erase → yrs → take_updates → frames to sign
 //! update that passed the check → apply → changes to show
 //! ```
 //!
 //! Left out: who may change what, and in which order; that is settled before [`Doc::apply`].
+
+mod canvas;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -21,6 +23,7 @@ use yrs::{
 };
 
 use crate::edits::{self, Edit};
+use canvas::CANVAS;
 
 /// The kind of document this file edits; the root type of the text `main` is `text:main`.
 const TEXT: &str = "text:";
@@ -44,10 +47,23 @@ const APPLIED: &str = "applied";
 /// sign them before [`set_client`](Self::set_client).
 pub struct Doc {
     yrs: yrs::Doc,
-    /// Root names of the texts that report to `changes`.
+    /// Root names of the texts that report to `changes` and the canvases that report to `drawn`.
     watched: BTreeSet<Arc<str>>,
     changes: Arc<Mutex<Vec<TextChange>>>,
+    /// Names of the canvases that were changed by others.
+    drawn: Arc<Mutex<BTreeSet<String>>>,
     updates: Vec<Vec<u8>>,
+}
+
+/// A root type of a room's document, named `KIND:NAME`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DocumentStatus {
+    /// What it is: `text`, `canvas`, or what another program made of it.
+    pub kind: String,
+    /// Its name; the commands show `main`.
+    pub name: String,
+    /// The characters of a text, the strokes of a canvas.
+    pub size: Option<usize>,
 }
 
 /// A stretch of a text that was replaced. Several are to be applied one after the other: positions
@@ -109,7 +125,7 @@ pub enum DocError {
         at: u32,
     },
     /// A name too long for a root type.
-    #[error("document name is longer than 251 bytes")]
+    #[error("the document's name is too long: with its kind it has at most 256 bytes")]
     NameTooLong,
 }
 
@@ -127,6 +143,7 @@ impl Doc {
             yrs: yrs::Doc::with_options(options),
             watched: BTreeSet::new(),
             changes: Arc::default(),
+            drawn: Arc::default(),
             updates: Vec::new(),
         }
     }
@@ -146,6 +163,8 @@ impl Doc {
         // `yrs` cannot change the id of a document. It reads back what it wrote itself.
         if fresh.apply(&self.state(&StateVector::default())).is_ok() {
             fresh.updates = std::mem::take(&mut self.updates);
+            // Nothing changed in it.
+            fresh.take_drawn();
             *self = fresh;
         }
     }
@@ -163,11 +182,16 @@ impl Doc {
             let fresh: Vec<Arc<str>> = txn
                 .root_refs()
                 .map(|(name, _)| name)
-                .filter(|name| name.starts_with(TEXT) && !self.watched.contains(*name))
+                .filter(|name| name.starts_with(TEXT) || name.starts_with(CANVAS))
+                .filter(|name| !self.watched.contains(*name))
                 .map(Arc::from)
                 .collect();
             for name in fresh {
-                watch(&mut txn, &name, &self.changes);
+                if name.starts_with(TEXT) {
+                    watch(&mut txn, &name, &self.changes);
+                } else {
+                    canvas::watch(&mut txn, &name, &self.drawn);
+                }
                 self.watched.insert(name);
             }
             let pending = txn.prune_pending().is_some();
@@ -210,6 +234,21 @@ impl Doc {
         let mut names: Vec<_> = txn.root_refs().map(|(name, _)| name.to_owned()).collect();
         names.sort_unstable();
         names
+    }
+
+    /// What there is of documents, by their root names.
+    #[must_use]
+    pub fn list(&self) -> Vec<DocumentStatus> {
+        let status = |root: String| {
+            let (kind, name) = root.split_once(':').unwrap_or(("", &root));
+            let size = match kind {
+                "text" => Some(self.text(name).chars().count()),
+                "canvas" => Some(self.strokes(name).len()),
+                _ => None,
+            };
+            DocumentStatus { kind: kind.to_owned(), name: name.to_owned(), size }
+        };
+        self.documents().into_iter().map(status).collect()
     }
 
     /// Inserts into a text. A long insertion becomes several updates of less than 256 KiB each.
@@ -283,7 +322,7 @@ impl Doc {
         !self.updates.is_empty()
     }
 
-    /// Bytes that are equal for documents with the same state vector and the same texts.
+    /// Bytes that are equal for documents with the same state vector, the same texts and the same canvases.
     #[must_use]
     pub fn digest_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -297,10 +336,18 @@ impl Doc {
             bytes.extend_from_slice(&clock.to_be_bytes());
         }
         for name in self.documents() {
-            let text = name.strip_prefix(TEXT).map(|name| self.text(name));
-            for part in [name, text.unwrap_or_default()] {
+            let mut content = Vec::new();
+            if let Some(text) = name.strip_prefix(TEXT) {
+                content = self.text(text).into_bytes();
+            } else if name.starts_with(CANVAS) {
+                for value in canvas::values(&self.yrs.transact(), &name) {
+                    content.extend_from_slice(&(value.len() as u64).to_be_bytes());
+                    content.extend_from_slice(&value);
+                }
+            }
+            for part in [name.as_bytes(), &content] {
                 bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
-                bytes.extend_from_slice(part.as_bytes());
+                bytes.extend_from_slice(part);
             }
         }
         bytes

@@ -340,9 +340,13 @@ impl Driver {
         let client = self.node.log(&room).map_or(0, |(client, _)| client);
         let doc = self.docs.entry(room).or_insert_with(|| Doc::new(client));
         match doc.apply(update) {
-            Ok(changes) if changes.is_empty() => {}
             Ok(changes) => {
-                let _ = self.events.send(PeerEvent::Text { room, author, changes });
+                if !changes.is_empty() {
+                    let _ = self.events.send(PeerEvent::Text { room, author, changes });
+                }
+                for document in doc.take_drawn() {
+                    let _ = self.events.send(PeerEvent::Canvas { room, author, document });
+                }
             }
             // It passed the core's check, so this is a bug worth a report; the others' state is not touched by it.
             Err(error) => tracing::error!("a checked change could not be applied: {error}"),
@@ -402,13 +406,15 @@ impl Driver {
             Output::Close { link } => {
                 self.connections.remove(&link);
             }
+            Output::Presence { room, presence } => {
+                let _ = self.events.send(PeerEvent::Presence { room, presence });
+            }
             Output::Event(event) => self.event(event),
             Output::Persist { .. }
             | Output::Forget { .. }
             | Output::Apply { .. }
             | Output::SetClient { .. }
             | Output::Writer { .. }
-            | Output::Presence { .. }
             | Output::Collect { .. } => {}
         }
     }

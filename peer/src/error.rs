@@ -62,6 +62,9 @@ pub enum Error {
     /// A position or range outside the text.
     #[error("{0}")]
     Edit(String),
+    /// A document cannot have that name.
+    #[error("{0}")]
+    DocumentName(String),
     /// The store cannot be written; nothing that was not on disk was told to others.
     #[error("the store cannot be written: {0}; free space or make it writable, then start again")]
     Store(String),
@@ -80,6 +83,7 @@ impl Error {
             Self::Ticket(_) => "malformed_ticket",
             Self::Join { failure, .. } => failure.code(),
             Self::Edit(_) => "out_of_range",
+            Self::DocumentName(_) => "invalid_name",
             Self::Store(_) => "store",
             Self::Closed => "closed",
         }

@@ -44,6 +44,7 @@ impl Failure {
             "join_under_way" => "Wait for it: `symbolon rooms` shows the room once this device is in.",
             "store" => "Then end the agent with `symbolon down`; the next command starts it anew.",
             "invalid_name" => "Choose another name.",
+            "listen" => "Choose another address with --listen; port 0 lets the system choose.",
             "home" => "Name a directory that you may write with --home or SYMBOLON_HOME.",
             _ => return None,
         })
@@ -71,4 +72,12 @@ impl From<OpenError> for Failure {
 /// Reads a ticket, as text or as a link.
 pub(crate) fn ticket(text: &str) -> Result<Ticket, Failure> {
     text.parse().map_err(|error| symbolon::Error::Ticket(error).into())
+}
+
+/// Milliseconds since 1970 as RFC 3339 in UTC, to the second.
+pub(crate) fn rfc3339(unix_ms: u64) -> String {
+    // The last moment that has four digits for its year.
+    const LAST: u64 = 253_402_300_799;
+    let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs((unix_ms / 1000).min(LAST));
+    humantime::format_rfc3339_seconds(at).to_string()
 }

@@ -4,13 +4,15 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use symbolon_core::canvas::Stroke;
 use symbolon_core::id::{DeviceId, RoomId};
-use symbolon_core::node::{Event, InviteOptions, MemberStatus, RoomStatus, ServerStatus};
+use symbolon_core::node::{Event, InviteOptions, MemberStatus, PresenceStatus, RoomStatus, ServerStatus};
 use symbolon_core::origin::Origin;
 use symbolon_core::ticket::Ticket;
+use symbolon_core::topology::Topology;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
-use crate::doc::{EditBase, TextChange};
+use crate::doc::{DocumentStatus, EditBase, TextChange};
 use crate::driver::{self, Command};
 use crate::error::{Error, OpenError};
 use crate::rtc;
@@ -71,6 +73,22 @@ pub enum PeerEvent {
         author: DeviceId,
         /// How; one after the other.
         changes: Vec<TextChange>,
+    },
+    /// Strokes were added to a canvas or taken away, by a member or from here.
+    Canvas {
+        /// In which room.
+        room: RoomId,
+        /// Who did it.
+        author: DeviceId,
+        /// The canvas' name.
+        document: String,
+    },
+    /// A member, or this device, shows something else of itself, or nothing any more.
+    Presence {
+        /// In which room.
+        room: RoomId,
+        /// Who and what.
+        presence: PresenceStatus,
     },
 }
 
@@ -182,6 +200,23 @@ impl Peer {
         self.ask(|reply| Command::Members { room, reply }).await?
     }
 
+    /// Who of those who are here is linked with whom, and who says so.
+    pub async fn topology(&self, room: RoomId) -> Result<Topology, Error> {
+        self.ask(|reply| Command::Topology { room, reply }).await?
+    }
+
+    /// Shows something to the other members while this device is here: JSON of at most 16 KiB, as editors' awareness
+    /// has it; or nothing any more. It is never stored.
+    pub async fn set_presence(&self, room: RoomId, state: Option<&str>) -> Result<(), Error> {
+        let state = state.map(str::to_owned);
+        self.ask(|reply| Command::SetPresence { room, state, reply }).await?
+    }
+
+    /// What everybody shows who is here, this device included.
+    pub async fn presence(&self, room: RoomId) -> Result<Vec<PresenceStatus>, Error> {
+        self.ask(|reply| Command::Presence { room, reply }).await?
+    }
+
     /// How the servers are.
     pub async fn servers(&self) -> Result<Vec<ServerStatus>, Error> {
         self.ask(Command::Servers).await
@@ -215,6 +250,35 @@ impl Peer {
     pub async fn merge_edit(&self, room: RoomId, name: &str, base: EditBase, new: &str) -> Result<(), Error> {
         let (name, new) = (name.to_owned(), new.to_owned());
         self.ask(|reply| Command::MergeEdit { room, name, base, new, reply }).await?
+    }
+
+    /// The documents of a room to which somebody wrote, by kind and name.
+    pub async fn documents(&self, room: RoomId) -> Result<Vec<DocumentStatus>, Error> {
+        self.ask(|reply| Command::Documents { room, reply }).await?
+    }
+
+    /// The strokes of the canvas `name` (`main` is the default one), the lowest first; none if nobody drew.
+    pub async fn strokes(&self, room: RoomId, name: &str) -> Result<Vec<Stroke>, Error> {
+        let name = name.to_owned();
+        self.ask(|reply| Command::Strokes { room, name, reply }).await?
+    }
+
+    /// Puts a stroke on top of a canvas.
+    pub async fn draw(&self, room: RoomId, name: &str, stroke: Stroke) -> Result<(), Error> {
+        let name = name.to_owned();
+        self.ask(|reply| Command::Draw { room, name, stroke, reply }).await?
+    }
+
+    /// Takes away the strokes that a round eraser touches; says how many these were. In sixteenths.
+    pub async fn erase(
+        &self,
+        room: RoomId,
+        name: &str,
+        place: (i32, i32),
+        radius: u32,
+    ) -> Result<usize, Error> {
+        let name = name.to_owned();
+        self.ask(|reply| Command::Erase { room, name, place, radius, reply }).await?
     }
 
     /// Bytes that are equal on two peers that have the same changes of a room.

@@ -10,17 +10,20 @@ use std::process::{Command, Stdio};
 use programs::{Homes, Rendezvous, kill};
 use serde_json::{Value, json};
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 18] = [
     "id",
     "create",
     "invite",
     "join",
     "rooms",
     "members",
+    "topology",
     "wait",
     "cat",
     "edit",
     "follow",
+    "documents",
+    "draw",
     "leave",
     "up",
     "down",
@@ -56,6 +59,11 @@ fn cl1_every_command_speaks_json() {
     b(&["edit", room, "--insert", "> ", "--at", "start"]);
     b(&["edit", &room[..8], "--delete", "2..3"]);
     a(&["wait", "notes", "--text-contains", "> ello"]);
+    let text = json!({ "kind": "text", "name": "main", "size": 6, "unit": "characters" });
+    assert_eq!(a(&["documents", "notes"]), json!([text]));
+    assert_eq!(a(&["draw", "notes", "--line", "1,2"]), json!({ "drawn": 1 }));
+    let dot = json!({ "color": "#3366cc", "width": 3, "points": [[1, 2]] });
+    assert_eq!(a(&["draw", "notes"]), json!({ "strokes": [dot] }));
     assert_eq!(a(&["cat", "notes"])["text"], "> ello");
 
     let rooms = a(&["rooms"]);
@@ -69,7 +77,7 @@ fn cl1_every_command_speaks_json() {
         of(&id_b["device"]),
         json!({
             "device": id_b["device"], "name": "b", "user": "b", "self": false, "online": true, "link": "direct",
-            "invited_by": id_a["device"],
+            "reach": "direct", "through": [], "last_seen": of(&id_b["device"])["last_seen"], "invited_by": id_a["device"],
         })
     );
     assert_eq!(of(&id_a["device"])["self"], true);

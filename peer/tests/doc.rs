@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use proptest::prelude::*;
+use symbolon::Stroke;
+use symbolon::canvas::Point;
 use symbolon::doc::{Doc, DocError, TextChange};
 use symbolon_core::update::{Known, MAX_UPDATE, Shape, check};
 
@@ -373,4 +375,61 @@ fn a_text_is_reported_from_its_first_change() {
 fn a_document_can_move_to_another_thread() {
     fn send<T: Send>(_: &T) {}
     send(&Doc::new(1));
+}
+
+fn dot(x: i32) -> Stroke {
+    Stroke::new([0; 3], 16, vec![Point { x, y: 0, pressure: 255 }]).unwrap()
+}
+
+#[test]
+fn drawings_converge_and_their_changes_are_told_to_others_only() {
+    let mut room = Room::new(&[7, 9]);
+    room.docs[0].draw("main", &dot(1)).unwrap();
+    room.docs[0].draw("main", &dot(2)).unwrap();
+    room.docs[1].draw("main", &dot(3)).unwrap();
+    room.docs[1].draw("plan", &dot(4)).unwrap();
+    assert!(room.docs.iter_mut().all(|doc| doc.take_drawn().is_empty()));
+    room.publish(0, KIB_256);
+    room.publish(1, KIB_256);
+    let updates: Vec<Vec<u8>> = room.log.iter().map(|(_, _, update, _)| update.clone()).collect();
+    for update in &updates[..1] {
+        assert_eq!(room.docs[1].apply(update).unwrap(), vec![]);
+    }
+    for update in &updates[1..] {
+        assert_eq!(room.docs[0].apply(update).unwrap(), vec![]);
+    }
+    assert_eq!(room.docs[1].take_drawn(), ["main".to_owned()].into());
+    assert_eq!(room.docs[0].take_drawn(), ["main".to_owned(), "plan".to_owned()].into());
+    assert_eq!(room.docs[0].digest_bytes(), room.docs[1].digest_bytes());
+    let strokes = room.docs[0].strokes("main");
+    assert_eq!(strokes, room.docs[1].strokes("main"));
+    assert_eq!(strokes.len(), 3);
+
+    assert_eq!(room.docs[0].erase("main", |stroke| *stroke == dot(2)), 1);
+    assert_eq!(room.docs[0].erase("main", |stroke| *stroke == dot(2)), 0);
+    let erased = room.docs[0].take_updates(KIB_256).remove(0);
+    assert_ne!(room.docs[0].digest_bytes(), room.docs[1].digest_bytes());
+    room.docs[1].apply(&erased).unwrap();
+    assert_eq!(room.docs[0].digest_bytes(), room.docs[1].digest_bytes());
+
+    room.docs[0].set_client(8);
+    assert!(room.docs[0].take_drawn().is_empty());
+    assert_eq!(room.docs[0].strokes("main"), room.docs[1].strokes("main"));
+    let sizes: Vec<_> =
+        room.docs[0].list().into_iter().map(|of| format!("{}:{} {:?}", of.kind, of.name, of.size)).collect();
+    assert_eq!(sizes, ["canvas:main Some(2)", "canvas:plan Some(1)"]);
+}
+
+#[test]
+fn a_digest_covers_what_is_drawn() {
+    let drawn = |strokes: &[i32]| {
+        let mut doc = Doc::new(7);
+        for x in strokes {
+            doc.draw("main", &dot(*x)).unwrap();
+        }
+        doc.digest_bytes()
+    };
+    assert_eq!(drawn(&[1, 2]), drawn(&[1, 2]));
+    assert_ne!(drawn(&[1, 2]), drawn(&[1, 3]));
+    assert_ne!(drawn(&[1, 2]), drawn(&[2, 1]));
 }

@@ -117,7 +117,7 @@ fn written(event: &PeerEvent) -> Option<(DeviceId, String)> {
         PeerEvent::Text { author, changes, .. } => {
             Some((*author, changes.iter().map(|change| change.inserted.as_str()).collect()))
         }
-        PeerEvent::Node(_) => None,
+        _ => None,
     }
 }
 

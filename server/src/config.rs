@@ -43,6 +43,10 @@ pub struct Config {
     pub idle_after: Duration,
     /// Whether addresses of clients that break the protocol wait.
     pub bans: bool,
+    /// Whether the page is served at `/`.
+    pub page: bool,
+    /// How long a client that asked for a file may read nothing of it.
+    pub read_within: Duration,
 }
 
 /// What may wait for one client before it counts as one that does not read.
@@ -81,6 +85,8 @@ impl Default for Config {
             dead_after: terms.dead_after,
             idle_after: terms.idle_after,
             bans: true,
+            page: true,
+            read_within: Duration::from_secs(30),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! live. Left out: TLS, TURN, sign-in policies, and several servers acting as one.
 //!
 //! ```text
-//!   accept ─ Door (bans, seats) ─ HTTP/1 ─┬─ /         where the page will be
+//!   accept ─ Door (bans, seats) ─ HTTP/1 ─┬─ /         the page, from the crate that holds it
 //!                                         ├─ /healthz
 //!                                         └─ /ws ─ one task per client:
 //!
@@ -22,6 +22,7 @@
 //! - [`key`]: the server's key and its file.
 //! - `door`: who may connect: bans, and seats in total and per address.
 //! - `listen`: the accept loop and HTTP.
+//! - `stall`: finds readers of the page that do not read.
 //! - `socket`: one WebSocket; the only file that knows the library for it.
 //! - `client`: the loop that drives one client's machine.
 //! - `outbox`: what waits for a client.
@@ -37,6 +38,7 @@ mod listen;
 mod outbox;
 mod registry;
 mod socket;
+mod stall;
 
 use std::future::Future;
 use std::net::SocketAddr;

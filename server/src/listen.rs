@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::body::Body;
 use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::get;
 use hyper::server::conn::http1;
@@ -23,7 +24,8 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::door::{Door, Seat};
 use crate::registry::Registry;
-use crate::{ServerError, socket};
+use crate::stall::Watched;
+use crate::{ServerError, socket, stall};
 
 /// From the connection, or from the last answer, to the end of the next request's head.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
@@ -37,12 +39,17 @@ const DRAIN: Duration = Duration::from_secs(4);
 /// The pause after the system had no file descriptor for a connection.
 const BREATHER: Duration = Duration::from_millis(50);
 
+/// What the page is told about whoever serves it.
+const PAGE_CONFIG: &str = r#"{"rendezvous":true}"#;
+
 /// A server that is about to serve.
 pub(crate) struct Listening {
     listener: TcpListener,
     address: SocketAddr,
     door: Arc<Door>,
     shared: Arc<Shared>,
+    page: bool,
+    read_within: Duration,
 }
 
 /// What a request handler knows.
@@ -63,7 +70,14 @@ impl Listening {
             clock: Clock::start(),
             outbox: config.outbox,
         };
-        Ok(Self { listener, address, door: Arc::new(door), shared: Arc::new(shared) })
+        Ok(Self {
+            listener,
+            address,
+            door: Arc::new(door),
+            shared: Arc::new(shared),
+            page: config.page,
+            read_within: config.read_within,
+        })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -113,37 +127,45 @@ impl Listening {
                 // Without it a relayed signal may wait 40 ms for the acknowledgement of the one before.
                 let _ = stream.set_nodelay(true);
                 let visit = Visit { seat: Arc::new(seat), shared: Arc::clone(&self.shared) };
-                tokio::spawn(answer(stream, visit, stopped.clone()));
+                let (stream, stalled) = stall::watch(stream, self.read_within);
+                let router = router(self.page).with_state(visit);
+                tokio::spawn(answer(stream, stalled, router, stopped.clone()));
             }
         }
     }
 }
 
 /// Answers HTTP requests until the connection ends or becomes a WebSocket.
-async fn answer(stream: TcpStream, visit: Visit, mut stopped: watch::Receiver<()>) {
-    let service = TowerToHyperService::new(router().with_state(visit));
+async fn answer(
+    stream: Watched<TcpStream>,
+    stalled: impl Future<Output = ()>,
+    router: Router,
+    mut stopped: watch::Receiver<()>,
+) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)
         .max_buf_size(HEAD_BUFFER)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
         .with_upgrades();
     tokio::select! {
         _ = connection => {}
+        () = stalled => {}
         // The sender is dropped when the server stops.
         _ = stopped.changed() => {}
     }
 }
 
-fn router() -> Router<Visit> {
-    Router::new()
-        .route("/", get(page))
-        .route("/healthz", get(async || "ok"))
-        .route(origin::PATH, get(rendezvous))
+fn router(with_page: bool) -> Router<Visit> {
+    let router = Router::new().route("/healthz", get(async || "ok")).route(origin::PATH, get(rendezvous));
+    if with_page { router.fallback(page) } else { router.route("/", get(no_page)) }
 }
 
-/// Where the page will be.
-async fn page() -> String {
+async fn page(request: Request) -> Response {
+    symbolon_page::respond(&request, PAGE_CONFIG).map(Body::from)
+}
+
+async fn no_page() -> String {
     format!("A Symbolon rendezvous server. Clients connect to {}.\n", origin::PATH)
 }
 

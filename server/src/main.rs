@@ -17,7 +17,7 @@ use tracing_subscriber::EnvFilter;
 const EXAMPLES: &str = "\
 Examples:
   symbolon-server
-      for this machine only, at ws://127.0.0.1:7600
+      for this machine only, at ws://127.0.0.1:7600, with the page at http://127.0.0.1:7600/
   symbolon-server --listen 0.0.0.0:7600 --origin wss://rooms.example.org
       behind a proxy that speaks TLS
   symbolon-server --ice-server stun:stun.example.org:3478 --log debug
@@ -76,6 +76,9 @@ struct Arguments {
     /// Time in no room after which a client is closed.
     #[arg(long, env = "SYMBOLON_IDLE_AFTER", value_name = "TIME", default_value = "5m", value_parser = duration)]
     idle_after: Duration,
+    /// Serve no page: only a line of text at `/`.
+    #[arg(long, env = "SYMBOLON_NO_PAGE")]
+    no_page: bool,
     /// Do not let the addresses of clients that break the protocol wait; for tests and benchmarks.
     #[arg(long, env = "SYMBOLON_NO_BANS")]
     no_bans: bool,
@@ -103,10 +106,16 @@ async fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
     if unreachable {
         tracing::warn!("clients cannot sign in at {}; name what they dial with --origin", config.listen);
     }
+    let page = config.page;
     let stop = stop_signal()?;
     let server = Server::bind(config).await?;
     // Programs that start a server read this line to learn the port.
     writeln!(std::io::stdout(), "listening on ws://{}", server.local_addr())?;
+    if page && symbolon_page::BUILT {
+        tracing::info!("the page is at http://{}/", server.local_addr());
+    } else if page {
+        tracing::warn!("this program was built without the page; `cargo xtask web` makes it");
+    }
     tracing::info!("ready");
     stop.await;
     tracing::info!("stopping");
@@ -163,6 +172,7 @@ impl From<Arguments> for Config {
             dead_after: arguments.dead_after,
             idle_after: arguments.idle_after,
             bans: !arguments.no_bans,
+            page: !arguments.no_page,
             ..Self::default()
         }
     }

@@ -46,6 +46,10 @@ enum Op {
     Changed,
     Flush,
     Update(Vec<u8>),
+    OpenWriter(Option<u32>),
+    CloseWriter(u32),
+    Write(u32, Vec<u8>),
+    Show(u32, Option<String>),
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -79,6 +83,10 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Changed),
         1 => Just(Op::Flush),
         1 => bytes().prop_map(Op::Update),
+        1 => proptest::option::of(0..4u32).prop_map(Op::OpenWriter),
+        1 => (0..4u32).prop_map(Op::CloseWriter),
+        1 => (0..4u32, bytes()).prop_map(|(n, update)| Op::Write(n, update)),
+        1 => (0..4u32, proptest::option::of("[0-9\\[\\]{}]{0,6}")).prop_map(|(n, state)| Op::Show(n, state)),
     ]
 }
 
@@ -222,6 +230,16 @@ impl Bench {
             Op::Flush => self.node.flush(self.rooms.last().unwrap(), now),
             Op::Update(update) => {
                 let _ = self.node.local_update(self.rooms.last().unwrap(), &update, now);
+            }
+            Op::OpenWriter(wanted) => {
+                let _ = self.node.open_writer(self.rooms.last().unwrap(), wanted, now);
+            }
+            Op::CloseWriter(number) => self.node.close_writer(self.rooms.last().unwrap(), number, now),
+            Op::Write(number, update) => {
+                let _ = self.node.write(self.rooms.last().unwrap(), number, &update, now);
+            }
+            Op::Show(number, state) => {
+                let _ = self.node.set_presence(self.rooms.last().unwrap(), number, state, now);
             }
         }
         self.drain();

@@ -10,6 +10,7 @@ use common::watch::watched;
 use common::{Clocks, Frame, Room, op, options};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use symbolon_core::canvas::MAX_STROKE;
 use symbolon_core::update::{Checked, Shape, UpdateError, check};
 use yrs::updates::decoder::Decode;
 use yrs::{ReadTxn, Transact, Update};
@@ -104,8 +105,8 @@ struct Crafted {
 }
 
 fn crafted() -> impl Strategy<Value = Crafted> {
-    let near = prop::option::weighted(0.6, (any::<bool>(), 0..12u8));
-    (near.clone(), near, 0..8u8, prop::option::weighted(0.3, any::<bool>()), 0..8u8)
+    let near = prop::option::weighted(0.6, (any::<bool>(), 0..13u8));
+    (near.clone(), near, 0..10u8, prop::option::weighted(0.3, any::<bool>()), 0..10u8)
         .prop_map(|(left, right, parent, sub, content)| Crafted { left, right, parent, sub, content })
 }
 
@@ -118,7 +119,8 @@ impl Crafted {
             4 => (TYPE, vec![0]),
             5 => (6, [string("b"), string("true")].concat()),
             6 => (1, vec![2]),
-            _ => (ANY, vec![2, 126, 120]),
+            7 => (ANY, vec![2, 126, 120]),
+            _ => (BINARY, vec![2, 1, 7]),
         };
         let mut info = kind;
         let mut bytes = Vec::new();
@@ -137,6 +139,7 @@ impl Crafted {
                 2 => bytes.extend([vec![1], string("array:a")].concat()),
                 3 => bytes.extend([vec![1], string("map:m")].concat()),
                 n @ 4..=5 => bytes.extend([vec![0], id(9, n.into())].concat()),
+                8..=9 => bytes.extend([vec![1], string("canvas:c")].concat()),
                 n => bytes.extend([vec![0], id(author, (n - 6).into())].concat()),
             }
             if let Some(sub) = self.sub {
@@ -159,6 +162,7 @@ fn ground() -> Vec<u8> {
             in_root("map:m", TYPE | 0x20, &[string("k"), vec![1]].concat()),
             [vec![TYPE | 0x80], id(9, 3), vec![0]].concat(),
             in_type((9, 5), ANY, &[5, 126, 126, 126, 126, 126]),
+            in_root("canvas:c", BINARY, &[1, 1]),
         ],
         NO_DELETES,
     )
@@ -174,12 +178,12 @@ proptest! {
     fn crafted_updates_that_pass_apply_cleanly_and_in_any_order(
         one in vec(crafted(), 1..12),
         two in vec(crafted(), 1..12),
-        deletes in vec((0..11u64, 1..4u64), 0..3),
+        deletes in vec((0..12u64, 1..4u64), 0..3),
     ) {
         let mut shape = Shape::default();
         let ground = ground();
         shape.record(check(&ground, 9, 0, &Clocks::default(), &shape).unwrap());
-        let known = Clocks([(9, 11)].into());
+        let known = Clocks([(9, 12)].into());
         let mut updates = Vec::new();
         for (author, structs) in [(7, one), (0x1f_ffff_ffff_ffff, two)] {
             let mut clock = 0;
@@ -269,6 +273,7 @@ fn content(doc: &yrs::Doc) -> String {
     let map = txn.get_or_insert_map("map:m");
     let list = txn.get_or_insert_array("array:a");
     let xml = txn.get_or_insert_xml_fragment("xml:x");
+    let canvas = txn.get_or_insert_array("canvas:main");
     let marks: Vec<_> = text
         .diff(&txn, YChange::identity)
         .iter()
@@ -278,9 +283,10 @@ fn content(doc: &yrs::Doc) -> String {
         })
         .collect();
     format!(
-        "{marks:?} {} {} {}",
+        "{marks:?} {} {} {} {}",
         stable(&map.to_json(&txn)),
         stable(&list.to_json(&txn)),
+        stable(&canvas.to_json(&txn)),
         xml.get_string(&txn)
     )
 }
@@ -345,6 +351,7 @@ fn in_type(parent: (u64, u64), kind: u8, content: &[u8]) -> Vec<u8> {
 }
 
 const NO_DELETES: &[u8] = &[0];
+const BINARY: u8 = 3;
 const STRING: u8 = 4;
 const TYPE: u8 = 7;
 const ANY: u8 = 8;
@@ -546,6 +553,103 @@ fn strings_among_values_are_refused() {
     }
     let entry = in_root("map:m", STRING | 0x20, &[string("k"), smile].concat());
     assert!(verdict(&section(7, 0, &[entry], NO_DELETES)).is_ok());
+}
+
+#[test]
+fn a_canvas_holds_strokes_and_nothing_else() {
+    let on_canvas = |kind: u8, content: &[u8]| {
+        verdict(&section(7, 0, &[in_root("canvas:main", kind, content)], NO_DELETES)).map(|_| ())
+    };
+    assert_eq!(on_canvas(BINARY, &[3, 1, 2, 3]), Ok(()));
+    assert_eq!(on_canvas(1, &[2]), Ok(()), "strokes that were deleted as they were made");
+    let json = string("true");
+    let others: [(u8, &[u8]); 8] = [
+        (STRING, &string("x")),
+        (5, &json),
+        (6, &[&string("b")[..], &json].concat()),
+        (TYPE, &[0]),
+        (TYPE, &[1]),
+        (TYPE, &[2]),
+        (ANY, &[1, 126]),
+        (ANY, &[1, 116, 1, 1]),
+    ];
+    for (kind, content) in others {
+        assert_eq!(on_canvas(kind, content), Err(UpdateError::Misplaced), "{kind} {content:?}");
+        let beside = [in_root("canvas:main", BINARY, &[1, 1]), [&[kind | 0x80, 7, 0], content].concat()];
+        assert_eq!(refused(&section(7, 0, &beside, NO_DELETES)), UpdateError::Misplaced, "{kind}");
+    }
+    for (kind, content) in [(BINARY, vec![1, 1]), (1, vec![1]), (ANY, vec![1, 126])] {
+        let entry = in_root("canvas:main", kind | 0x20, &[string("k"), content].concat());
+        assert_eq!(refused(&section(7, 0, &[entry], NO_DELETES)), UpdateError::Misplaced);
+    }
+}
+
+#[test]
+fn a_stroke_has_a_largest_size_and_another_value_has_not() {
+    let of = |root: &str, len: usize| {
+        let bytes = [uint(len as u64), vec![0; len]].concat();
+        verdict(&section(7, 0, &[in_root(root, BINARY, &bytes)], NO_DELETES)).map(|_| ())
+    };
+    assert_eq!(of("canvas:main", MAX_STROKE), Ok(()));
+    assert_eq!(of("canvas:main", MAX_STROKE + 1), Err(UpdateError::StrokeTooLarge));
+    assert_eq!(of("canvas:", MAX_STROKE + 1), Err(UpdateError::StrokeTooLarge));
+    assert_eq!(of("array:a", MAX_STROKE + 1), Ok(()));
+}
+
+/// Yjs 13.6.33, client 7, one update to a line: strokes pushed, inserted and deleted, in transactions of several steps,
+/// undone and redone by its undo manager.
+const YJS_DRAWS: &str = "\
+    0101070003010b63616e7661733a6d61696e0b01cc22443000020000020200
+    010207018307000b01cc2244300002040402028307010b01cc22443000020606020200
+    000107010101
+    01010703c3070007010b01cc22443000020404020200
+    000107010202
+    01020704c3070107020b01cc224430000206060202c3070007030b01cc22443000020404020200
+    010307064307000b01cc224430000209090909c3070607000b01cc2244300002080808088307020b01cc2244300002010101010107010601
+    010107094307060b01cc224430000209090909010703000104020703
+    0105070ac3070707000b01cc224430000200000202c3070107040b01cc224430000206060202c3070007050b01cc224430000204040202c3070607070b01cc224430000208080808c3070207080b01cc22443000020101010100";
+
+/// The same, merged by Yjs.
+const YJS_MERGED: &str = "010f070003010b63616e7661733a6d61696e0b01cc2244300002000002028307000b01cc2244300002040402028307010b01cc224430000206060202c3070007010b01cc224430000204040202c3070107020b01cc224430000206060202c3070007030b01cc2244300002040402024307000b01cc224430000209090909c3070607000b01cc2244300002080808088307020b01cc2244300002010101014307060b01cc224430000209090909c3070707000b01cc224430000200000202c3070107040b01cc224430000206060202c3070007050b01cc224430000204040202c3070607070b01cc224430000208080808c3070207080b01cc224430000201010101010701000a";
+
+#[test]
+fn what_yjs_draws_passes_and_yrs_reads_the_same() {
+    let unhex = |line: &str| -> Vec<u8> {
+        let line = line.trim();
+        (0..line.len()).step_by(2).map(|at| u8::from_str_radix(&line[at..at + 2], 16).unwrap()).collect()
+    };
+    let updates: Vec<Vec<u8>> = YJS_DRAWS.lines().map(unhex).collect();
+    let by_yrs = yrs::merge_updates_v1(&updates).unwrap();
+    let mut read = Vec::new();
+    for script in [updates, vec![unhex(YJS_MERGED)], vec![by_yrs]] {
+        let (mut shape, mut clock) = (Shape::default(), 0);
+        let doc = doc(1);
+        for update in script {
+            let checked = check(&update, 7, clock, &Clocks::default(), &shape).unwrap();
+            clock = checked.end_clock;
+            shape.record(checked);
+            apply(&doc, &update);
+        }
+        assert_eq!(clock, 15);
+        read.push(strokes(&doc));
+    }
+    let expected = [[8, 8, 8, 8], [0, 0, 2, 2], [4, 4, 2, 2], [6, 6, 2, 2], [1, 1, 1, 1]];
+    let expected = expected.map(|points| [&[1, 0xcc, 0x22, 0x44, 48, 0, 2][..], &points].concat());
+    assert_eq!(read, vec![expected.to_vec(); 3]);
+}
+
+/// The binary values of the canvas `main`.
+fn strokes(doc: &yrs::Doc) -> Vec<Vec<u8>> {
+    use yrs::{Any, Array as _, Out};
+    let txn = doc.transact();
+    let canvas = txn.get_array("canvas:main").unwrap();
+    canvas
+        .iter(&txn)
+        .map(|value| match value {
+            Out::Any(Any::Buffer(bytes)) => bytes.to_vec(),
+            other => panic!("{other:?}"),
+        })
+        .collect()
 }
 
 #[test]

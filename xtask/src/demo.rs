@@ -1,33 +1,113 @@
-//! A server, a room and three peers on this machine, with the real programs.
+//! A server, a room and peers on this machine, with the real programs.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, IsTerminal as _, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::{Duration, Instant};
 
-use crate::run::{cargo, root, step};
+use crate::run::{cargo, programs, step};
+use crate::web;
 
-pub(crate) fn run(stay: bool) -> Result<(), String> {
-    let build = ["build", "-p", "symbolon-server", "-p", "symbolon"];
-    step("build", &mut cargo(build))?;
-    let programs = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let programs = programs.join("debug");
-    let homes = std::env::temp_dir().join(format!("symbolon-demo-{}", std::process::id()));
-    std::fs::create_dir_all(&homes).map_err(|error| format!("{}: {error}", homes.display()))?;
-    let mut demo = Demo { programs, homes, server: None };
-    demo.show(stay)
+/// What may follow `cargo xtask demo`. With `--built`, the programs that lie there are used as they are.
+pub(crate) const OPTIONS: [&str; 2] = ["--no-open", "--built"];
+
+/// How long something that is to happen at once may take.
+const SOON: Duration = Duration::from_secs(30);
+
+/// A room is ready, on the page and for a terminal, until Ctrl-C.
+pub(crate) fn show(options: &[&str]) -> Result<(), String> {
+    if !options.contains(&"--built") {
+        build()?;
+    }
+    Demo::new()?.room(!options.contains(&"--no-open"))
+}
+
+/// Builds all, and shows that it works.
+pub(crate) fn check() -> Result<(), String> {
+    build()?;
+    check_what_is_built()
+}
+
+/// Shows three peers meet, and that the room that [`show`] opens can be joined.
+pub(crate) fn check_what_is_built() -> Result<(), String> {
+    Demo::new()?.story()?;
+    room_can_be_joined()
+}
+
+fn build() -> Result<(), String> {
+    web::build()?;
+    step("programs", &mut cargo(["build", "-p", "symbolon-server", "-p", "symbolon"]))
 }
 
 struct Demo {
     programs: PathBuf,
     homes: PathBuf,
     server: Option<Child>,
+    cleaner: Cleaner,
 }
 
 impl Demo {
-    fn show(&mut self, stay: bool) -> Result<(), String> {
+    fn new() -> Result<Self, String> {
+        let programs = programs()?;
+        let homes = std::env::temp_dir().join(format!("symbolon-demo-{}", std::process::id()));
+        std::fs::create_dir(&homes).map_err(|error| format!("{}: {error}", homes.display()))?;
+        let cleaner = Cleaner::start(&homes, &programs.join("symbolon"))?;
+        Ok(Self { programs, homes, server: None, cleaner })
+    }
+
+    fn room(&mut self, open: bool) -> Result<(), String> {
+        let origin = self.start_server()?;
+        self.peer("ada", &["up", "--user", "Ada", "--device-name", "terminal"])?;
+        self.peer("ada", &["create", "plans", "--server", &origin])?;
+        self.peer("ada", &["edit", "plans", "--insert", "Ada: shall we meet?\n"])?;
+        let invitation = self.peer("ada", &["invite", "plans", "--uses", "16", "--qr"])?;
+        let link = invitation.lines().map(str::trim).find(|line| line.starts_with("http"));
+        let link = link.ok_or("the invite names no link")?.to_owned();
+
+        say("A room is ready, with Ada in it. The page leads there:");
+        println!("  {link}\n");
+        for line in invitation.lines().filter(|line| line.contains(['█', '▀', '▄'])) {
+            // The code is drawn for a dark background, which a terminal need not have.
+            if std::io::stdout().is_terminal() {
+                println!("\u{1b}[97;40m{line}\u{1b}[0m");
+            } else {
+                println!("{line}");
+            }
+        }
+        let command = |home: &str, words: &str| {
+            let home = self.homes.join(home);
+            println!("  {} --home {} {words}", self.programs.join("symbolon").display(), home.display());
+        };
+        say("From a terminal you meet whoever is on the page:");
+        command("you", &format!("join '{link}'"));
+        command("you", "follow plans");
+        say("What Ada sees:");
+        command("ada", "members plans");
+        command("ada", "cat plans");
+        say("Up to 16 devices can join. Ctrl-C ends it all.");
+        let _ = std::io::stdout().flush();
+        if open && std::io::stdout().is_terminal() {
+            open_in_browser(&link);
+        }
+        match self.server.as_mut().map(Child::wait) {
+            Some(Err(error)) => Err(format!("the server is lost: {error}")),
+            _ => Err("the server has ended".to_owned()),
+        }
+    }
+
+    fn story(&mut self) -> Result<(), String> {
         let origin = self.start_server()?;
         say("A server runs. It brings people together and need not be trusted:");
         println!("  symbolon-server --listen {}", origin.trim_start_matches("ws://"));
+        say("It has the page, too:");
+        for (path, expected) in [("/", "<!doctype html>"), ("/config.json", "{\"rendezvous\":true}")] {
+            let got = get(origin.trim_start_matches("ws://"), path)?;
+            if !got.starts_with("HTTP/1.1 200") || !got.to_ascii_lowercase().contains(expected) {
+                return Err(format!("GET {path} is answered by {got}"));
+            }
+            println!("  {}{path}", origin.replace("ws://", "http://"));
+        }
 
         for (name, user, device) in
             [("ada", "Ada", "laptop"), ("ben", "Ben", "phone"), ("cleo", "Cleo", "workstation")]
@@ -71,25 +151,7 @@ impl Demo {
             return Err("the three do not have the same text".to_owned());
         }
         say("The same text on all three.");
-        if stay {
-            self.stay(&origin)?;
-        }
         Ok(())
-    }
-
-    /// A server is started again and a fresh ticket shown, for a terminal of one's own.
-    fn stay(&mut self, origin: &str) -> Result<(), String> {
-        self.server = Some(self.spawn_server(origin.trim_start_matches("ws://"))?.0);
-        let ticket = self.peer("ada", &["invite", "plans", "--json"])?;
-        let ticket = json_text(&ticket, "ticket").ok_or("the invite names no ticket")?;
-        say("The server is back. Join from another terminal:");
-        let program = self.programs.join("symbolon");
-        println!("  {} --home {} join {ticket}", program.display(), self.homes.join("you").display());
-        println!("  {} --home {} follow plans", program.display(), self.homes.join("you").display());
-        say("Enter ends it.");
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line).map_err(|error| error.to_string())?;
-        self.peer("you", &["down"]).map(|_| ()).or(Ok(()))
     }
 
     fn start_server(&mut self) -> Result<String, String> {
@@ -106,6 +168,8 @@ impl Demo {
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|error| format!("the server cannot be started: {error}"))?;
+        std::fs::write(self.homes.join("server.pid"), server.id().to_string())
+            .map_err(|error| format!("{}: {error}", self.homes.display()))?;
         let mut first = String::new();
         if let Some(out) = server.stdout.take() {
             BufReader::new(out).read_line(&mut first).map_err(|error| error.to_string())?;
@@ -116,6 +180,7 @@ impl Demo {
 
     fn stop_server(&mut self) {
         if let Some(mut server) = self.server.take() {
+            let _ = std::fs::remove_file(self.homes.join("server.pid"));
             let _ = server.kill();
             let _ = server.wait();
         }
@@ -139,13 +204,104 @@ impl Demo {
 
 impl Drop for Demo {
     fn drop(&mut self) {
-        for name in ["ada", "ben", "cleo", "you"] {
-            if Path::exists(&self.homes.join(name)) {
-                let _ = self.peer(name, &["down"]);
-            }
-        }
         self.stop_server();
-        let _ = std::fs::remove_dir_all(&self.homes);
+        self.cleaner.clean();
+    }
+}
+
+/// Ends agents and server and removes the homes once this program is gone, however it ends: Ctrl-C leaves it no time,
+/// and agents are in sessions of their own.
+struct Cleaner {
+    shell: Child,
+    /// Closed when this program ends.
+    alive: Option<ChildStdin>,
+}
+
+const CLEAN: &str = r#"
+trap '' INT HUP TERM
+cat >/dev/null
+for home in "$1"/*/; do
+    if [ -e "$home/lock" ]; then "$2" --home "$home" down >/dev/null 2>&1; fi
+done
+if [ -e "$1/server.pid" ]; then kill "$(cat "$1/server.pid")" 2>/dev/null; fi
+rm -rf "$1"
+"#;
+
+impl Cleaner {
+    fn start(homes: &Path, symbolon: &Path) -> Result<Self, String> {
+        let mut shell = Command::new("sh")
+            .args(["-c", CLEAN, "clean"])
+            .args([homes, symbolon])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .map_err(|error| format!("sh cannot be started: {error}"))?;
+        let alive = shell.stdin.take();
+        Ok(Self { shell, alive })
+    }
+
+    fn clean(&mut self) {
+        self.alive = None;
+        let _ = self.shell.wait();
+    }
+}
+
+/// Starts `cargo xtask demo` as a person does, joins the room with what it prints, and ends it.
+fn room_can_be_joined() -> Result<(), String> {
+    let lost = |error: std::io::Error| format!("the demo is lost: {error}");
+    let this = std::env::current_exe().map_err(lost)?;
+    let mut shown = Command::new(this)
+        .args(["demo", "--no-open", "--built"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(lost)?;
+    let homes = std::env::temp_dir().join(format!("symbolon-demo-{}", shown.id()));
+    let joined = shown.stdout.take().ok_or_else(|| "the demo says nothing".to_owned()).and_then(|out| {
+        let lines = BufReader::new(out).lines().map_while(Result::ok);
+        // The command as it is printed, home and all.
+        let join =
+            lines.into_iter().find(|line| line.contains(" join 'http")).ok_or("no way to join is shown")?;
+        let both = format!("{join} && {} cat plans", join.split(" join ").next().unwrap_or_default());
+        let output = Command::new("sh").args(["-c", &both]).output().map_err(lost)?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        if text.contains("shall we meet?") { Ok(()) } else { Err(format!("joining gives {output:?}")) }
+    });
+    // As hard as it can end.
+    let _ = shown.kill();
+    let _ = shown.wait();
+    joined?;
+    let since = Instant::now();
+    while homes.exists() {
+        if since.elapsed() > SOON {
+            return Err(format!("{} is left behind", homes.display()));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    say("The room of `cargo xtask demo` can be joined from a terminal, and nothing is left of it.");
+    Ok(())
+}
+
+/// An answer as it comes over the wire.
+fn get(address: &str, path: &str) -> Result<String, String> {
+    let lost = |error: std::io::Error| format!("GET {path}: {error}");
+    let mut stream = TcpStream::connect(address).map_err(lost)?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).map_err(lost)?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).map_err(lost)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// Opens a link where there is a desktop to open it on.
+fn open_in_browser(link: &str) {
+    let desktop = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some());
+    let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    if desktop || cfg!(target_os = "macos") {
+        let quiet = Command::new(program).arg(link).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        if quiet.is_ok() {
+            say("Your browser opens it.");
+        }
     }
 }
 

@@ -1,18 +1,30 @@
-//! Developers' commands: `cargo xtask demo | test | bench`.
+//! Developers' commands: `cargo xtask web | demo | test | bench`.
+//!
+//! # Layout
+//! - `web`: the core as wasm, its bindings, the npm package, the page.
+//! - `demo`: a room with the real programs, to try out or to check.
+//! - `check`: everything that must hold; the figures.
+//! - `tools`: what must be on the machine, and how to get it.
+//! - `run`: starting other programs.
 
 mod check;
 mod demo;
 mod run;
+mod tools;
+mod web;
 
 use std::process::ExitCode;
 
 const HELP: &str = "\
 Usage: cargo xtask COMMAND
 
-  demo [--stay]   build all, start a server, open a room, let two more peers join, show the text converge;
-                  with --stay keep it running for a terminal of yours
-  test            everything that must hold: format, lints, tests, docs, licences, the core for browsers
-  test NAME       only the tests whose name contains NAME
+  web             build the page: the core as wasm, its bindings, the npm package; server and agent built afterwards
+                  have it inside
+  demo            build all, start a server, open a room, show the page there; join from a terminal with the command
+                  that is printed; Ctrl-C ends it [--no-open: do not open a browser]
+  demo --check    show three peers meet and their text converge, and end by itself
+  test            everything that must hold: format, lints, tests, the page in browsers, docs, licences
+  test NAME       only the tests whose name contains NAME, in Rust and in browsers
   bench           the figures of docs/BENCHMARKS.md
 ";
 
@@ -20,10 +32,14 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match arguments[..] {
-        ["demo"] => demo::run(false),
-        ["demo", "--stay"] => demo::run(true),
+        ["web"] => web::build(),
+        ["demo", "--check"] => demo::check(),
+        ["demo", "--check", "--built"] => demo::check_what_is_built(),
+        ["demo", ref options @ ..] if options.iter().all(|option| demo::OPTIONS.contains(option)) => {
+            demo::show(options)
+        }
         ["test"] => check::everything(),
-        ["test", name] => check::tests(Some(name)),
+        ["test", name] => check::tests_named(name),
         ["bench"] => check::benchmarks(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

@@ -6,7 +6,7 @@ use symbolon::{Error, Event, PeerEvent, RoomId, TextChange};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::jsonrpc;
+use super::{jsonrpc, members};
 
 /// The notification of an event, for a program that wants those of `room`, or of all.
 pub(super) fn notification(event: &PeerEvent, room: Option<RoomId>) -> Option<Value> {
@@ -20,7 +20,9 @@ pub(super) fn notification(event: &PeerEvent, room: Option<RoomId>) -> Option<Va
 /// The room in which it happened; `None` for what is about a server.
 pub(super) fn room_of(event: &PeerEvent) -> Option<RoomId> {
     match event {
-        PeerEvent::Text { room, .. } => Some(*room),
+        PeerEvent::Text { room, .. } | PeerEvent::Canvas { room, .. } | PeerEvent::Presence { room, .. } => {
+            Some(*room)
+        }
         PeerEvent::Node(event) => match event {
             Event::Ready { room }
             | Event::JoinFailed { room, .. }
@@ -43,6 +45,10 @@ pub(super) async fn log(mut events: Receiver<PeerEvent>) {
             Ok(PeerEvent::Text { room, author, changes }) => {
                 tracing::debug!(?room, ?author, changes = changes.len(), "a text changed");
             }
+            Ok(PeerEvent::Presence { room, presence }) => {
+                tracing::trace!(?room, author = ?presence.chain.author, "something else is shown");
+            }
+            Ok(PeerEvent::Canvas { room, author, .. }) => tracing::debug!(?room, ?author, "a canvas changed"),
             Err(RecvError::Lagged(missed)) => tracing::debug!(missed, "events were missed here"),
             Err(RecvError::Closed) => return,
         }
@@ -73,6 +79,15 @@ fn describe(event: &PeerEvent) -> Value {
         PeerEvent::Text { room, author, changes } => {
             let changes: Vec<Change<'_>> = changes.iter().map(Change::from).collect();
             return json!({ "type": "text", "room": room, "author": author, "changes": changes });
+        }
+        PeerEvent::Canvas { room, author, document } => {
+            return json!({ "type": "canvas", "room": room, "author": author, "document": document });
+        }
+        PeerEvent::Presence { room, presence } => {
+            let mut shown = members::shown(presence);
+            shown["type"] = "shown".into();
+            shown["room"] = json!(room);
+            return shown;
         }
         PeerEvent::Node(event) => event,
     };

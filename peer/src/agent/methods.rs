@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use symbolon::{DeviceId, InviteRequest, MemberStatus, Origin, PeerEvent, RoomId, RoomStatus};
+use symbolon::{DeviceId, InviteRequest, Origin, PeerEvent, RoomId, RoomStatus};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::jsonrpc::{Request, RpcError, params, response};
 use super::texts::{self, MAIN, Snapshots};
-use super::{Agent, events};
+use super::{Agent, canvas, events, members};
 use crate::failure::{self, Failure};
 
 /// What a method gives.
@@ -50,8 +50,8 @@ struct Nothing {}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct InRoom {
-    room: String,
+pub(super) struct InRoom {
+    pub(super) room: String,
 }
 
 impl Session {
@@ -103,7 +103,7 @@ impl Session {
             "join" => self.join(params(given)?).await?,
             "rooms" => self.rooms(&params(given)?).await?,
             "room" => describe(&self.room(&params::<InRoom>(given)?.room).await?),
-            "members" => self.members(params(given)?).await?,
+            "members" | "topology" | "presence" | "show" => members::call(self, method, given).await?,
             "servers" => self.servers(&params(given)?).await?,
             "leave" => self.leave(params(given)?).await?,
             "wait" => self.wait(params(given)?).await?,
@@ -124,7 +124,8 @@ impl Session {
                 self.agent.stop.notify_one();
                 json!({})
             }
-            _ => texts::call(self, method, given).await?,
+            "text" | "insert" | "delete" | "snapshot" | "merge" => texts::call(self, method, given).await?,
+            _ => canvas::call(self, method, given).await?,
         };
         Ok(Answer::Result(result))
     }
@@ -161,7 +162,7 @@ impl Session {
             "ticket": ticket.text(),
             "link": ticket.link(),
             "invite": ticket.invite,
-            "expires_at": rfc3339(ticket.expires),
+            "expires_at": failure::rfc3339(ticket.expires),
             "room": room.id,
             "name": room.name,
         }))
@@ -177,22 +178,6 @@ impl Session {
 
     async fn rooms(&self, _: &Nothing) -> Result<Value, RpcError> {
         Ok(self.agent.peer.rooms().await?.iter().map(describe).collect())
-    }
-
-    async fn members(&self, given: InRoom) -> Result<Value, RpcError> {
-        let room = self.room(&given.room).await?;
-        let member = |member: &MemberStatus| {
-            json!({
-                "device": member.device,
-                "name": member.name,
-                "user": member.user,
-                "self": member.own,
-                "online": member.online,
-                "link": if member.linked { "direct" } else { "none" },
-                "invited_by": member.invited_by,
-            })
-        };
-        Ok(self.agent.peer.members(room.id).await?.iter().map(member).collect())
     }
 
     async fn servers(&self, _: &Nothing) -> Result<Value, RpcError> {
@@ -332,12 +317,4 @@ fn describe(room: &RoomStatus) -> Value {
         "links": room.links,
         "servers": room.servers,
     })
-}
-
-/// Milliseconds since 1970 as RFC 3339 in UTC, to the second.
-fn rfc3339(unix_ms: u64) -> String {
-    // The last moment that has four digits for its year.
-    const LAST: u64 = 253_402_300_799;
-    let at = std::time::UNIX_EPOCH + Duration::from_secs((unix_ms / 1000).min(LAST));
-    humantime::format_rfc3339_seconds(at).to_string()
 }

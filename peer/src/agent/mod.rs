@@ -11,12 +11,14 @@
 //! - `jsonrpc`: messages, and what is wrong with them.
 //! - `connection`: one program's connection: lines in, lines out, bounds.
 //! - `methods`: what can be asked.
-//! - `texts`: methods on a room's text.
+//! - `members`, `texts`, `canvas`: methods on a room's members, its texts, its documents and drawings.
 //! - `events`: what is pushed.
 
+mod canvas;
 mod connection;
 mod events;
 mod jsonrpc;
+mod members;
 mod methods;
 pub(crate) mod place;
 mod texts;

@@ -38,9 +38,9 @@ struct Snapshot {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Which {
-    room: String,
-    document: Option<String>,
+pub(super) struct Which {
+    pub(super) room: String,
+    pub(super) document: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -115,6 +115,17 @@ Examples:
         /// The room.
         room: String,
     },
+    /// Show who is linked with whom, and what is missing.
+    #[command(after_help = "\
+Examples:
+  symbolon topology notes
+  symbolon topology notes --json | jq '.edges[] | select(.state != \"confirmed\")'
+
+Every member signs the list of its links. A link that both ends report is confirmed.")]
+    Topology {
+        /// The room.
+        room: String,
+    },
     /// Wait until something is so in a room.
     #[command(after_help = "\
 Examples:
@@ -155,6 +166,24 @@ Examples:
         /// The room.
         room: String,
     },
+    /// List a room's documents.
+    #[command(after_help = "\
+Examples:
+  symbolon documents notes
+  symbolon documents notes --json | jq -r '.[] | select(.kind == \"canvas\") | .name'")]
+    Documents {
+        /// The room.
+        room: String,
+    },
+    /// Print a room's drawing as an SVG picture, or draw a line into it.
+    #[command(after_help = "\
+Examples:
+  symbolon draw notes > notes.svg
+  symbolon draw notes --output notes.svg
+  symbolon draw notes --line '10,10 200,40 120,90' --color '#cc2244' --width 5
+      adds a line through these points, x to the right and y downwards
+  symbolon draw notes --json | jq '.strokes | length'")]
+    Draw(Draw),
     /// Forget a room and delete what is stored of it here.
     #[command(after_help = "\
 Examples:
@@ -183,6 +212,19 @@ Examples:
   symbolon down
   symbolon down --home /tmp/second")]
     Down,
+    /// Serve the page to a browser on this machine, from this program.
+    #[command(after_help = "\
+Examples:
+  symbolon page --open
+      in your browser; Ctrl-C ends it
+  symbolon page --server wss://rooms.example.org
+      suggest this server for new rooms
+  symbolon page --listen 127.0.0.1:0 --json | jq -r .url
+      at a port of the system's choice
+
+The page is a device of its own, and the browser keeps its rooms by the page's address: at another port it starts
+with none. Nothing of it comes from a server.")]
+    Page(super::page::Page),
     /// Print completions for a shell.
     #[command(after_help = "\
 Examples:
@@ -254,6 +296,30 @@ pub(crate) struct Edit {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Draw {
+    /// The room.
+    pub(crate) room: String,
+    /// Add a line through these points: x,y and spaces between them.
+    #[arg(long, value_name = "POINTS", allow_hyphen_values = true, value_parser = line)]
+    pub(crate) line: Option<Line>,
+    /// The line's colour.
+    #[arg(long, value_name = "#RRGGBB", default_value = "#3366cc", requires = "line", value_parser = color)]
+    pub(crate) color: String,
+    /// The line's width.
+    #[arg(long, value_name = "WIDTH", default_value_t = 3.0, requires = "line")]
+    pub(crate) width: f64,
+    /// The canvas.
+    #[arg(long, value_name = "NAME", default_value = "main")]
+    pub(crate) document: String,
+    /// Write the picture into this file.
+    #[arg(long, short, value_name = "FILE", conflicts_with = "line")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// The points of a line. Under a name, since an option of type `Vec` may be given several times.
+pub(crate) type Line = Vec<(f64, f64)>;
+
+#[derive(Debug, Args)]
 pub(crate) struct Up {
     /// Stay in the foreground and be the agent.
     #[arg(long)]
@@ -294,6 +360,22 @@ fn range(text: &str) -> Result<Range<u32>, String> {
     Ok(range)
 }
 
+fn line(text: &str) -> Result<Line, String> {
+    let wrong = || "a line is points, such as '10,10 200,40'".to_owned();
+    let point = |text: &str| {
+        let (x, y) = text.split_once(',').ok_or_else(wrong)?;
+        Ok((x.parse().map_err(|_| wrong())?, y.parse().map_err(|_| wrong())?))
+    };
+    let points: Line = text.split_whitespace().map(point).collect::<Result<_, String>>()?;
+    let finite = points.iter().all(|(x, y): &(f64, f64)| x.is_finite() && y.is_finite());
+    if points.is_empty() || !finite { Err(wrong()) } else { Ok(points) }
+}
+
+fn color(text: &str) -> Result<String, String> {
+    let known = symbolon::canvas::color_from_text(text).is_some();
+    known.then(|| text.to_owned()).ok_or_else(|| "a colour is written #rrggbb, such as #cc2244".into())
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text)
         .map_err(|_| "a time is a number with a unit, such as 90s, 15m, 24h or 7d")?;
@@ -330,6 +412,11 @@ mod tests {
         for wrong in ["", "24", "h", "-1s", "1fortnight", "99999999999999d", "9999999999999999s"] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
+        assert_eq!(line(" 10,-10.5\n 2,3"), Ok(vec![(10.0, -10.5), (2.0, 3.0)]));
+        for wrong in ["", "1", "1,2,3", "1, 2", "a,b", "inf,0", "0,NaN"] {
+            assert!(line(wrong).is_err(), "{wrong}");
+        }
+        assert!(color("#CC2244").is_ok() && color("red").is_err());
         assert_eq!(place("start"), Ok(Place::Unit(0)));
         assert!(place("-1").is_err());
         assert_eq!(range("0..5"), Ok(0..5));

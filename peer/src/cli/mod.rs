@@ -3,13 +3,16 @@
 //! # Layout
 //! - `args`: the arguments.
 //! - `client`, `start`: the connection to the agent, which is started if there is none.
-//! - `rooms`, `texts`, `device`, `docs`: the commands.
+//! - `rooms`, `members`, `texts`, `canvas`, `device`, `page`, `docs`: the commands.
 //! - `print`, `qr`: what they print.
 
 mod args;
+mod canvas;
 mod client;
 mod device;
 mod docs;
+mod members;
+mod page;
 mod print;
 mod qr;
 mod rooms;
@@ -70,12 +73,16 @@ fn begin(arguments: Arguments, out: Out) -> Result<(), Failure> {
         Command::Invite(invite) => rooms::invite(&context, &invite),
         Command::Join { ticket, timeout } => rooms::join(&context, &ticket, timeout),
         Command::Rooms => rooms::rooms(&context),
-        Command::Members { room } => rooms::members(&context, &room),
+        Command::Members { room } => members::members(&context, &room),
+        Command::Topology { room } => members::topology(&context, &room),
         Command::Wait(wait) => rooms::wait(&context, &wait),
         Command::Leave { room, yes } => rooms::leave(&context, &room, yes),
         Command::Cat { room } => texts::cat(&context, &room),
         Command::Edit(edit) => texts::edit(&context, edit),
+        Command::Documents { room } => canvas::documents(&context, &room),
+        Command::Draw(draw) => canvas::draw(&context, &draw),
         Command::Follow { room } => texts::follow(&context, &room),
+        Command::Page(given) => page::page(&context, given),
         Command::Completions { shell } => docs::completions(out, shell),
         Command::Man { dir } => docs::man(out, dir.as_deref()),
     }

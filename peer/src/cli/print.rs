@@ -110,6 +110,11 @@ pub(crate) fn short(id: &Value) -> String {
     id.as_str().unwrap_or_default().chars().take(10).collect()
 }
 
+/// A time in milliseconds since 1970, to the second.
+pub(crate) fn time(unix_ms: u64) -> String {
+    crate::failure::rfc3339(unix_ms).replace('T', " ").replace('Z', " UTC")
+}
+
 /// A word as a shell reads it back.
 pub(crate) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_.,:/@+=".contains(c);

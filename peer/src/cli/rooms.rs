@@ -1,4 +1,4 @@
-//! Commands on rooms, tickets and members.
+//! Commands on rooms and tickets.
 
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::time::Duration;
@@ -111,36 +111,6 @@ pub(super) fn rooms(context: &Context) -> Result<(), Failure> {
             return "No rooms yet. Found one with `symbolon create`, or join one with `symbolon join`."
                 .into();
         }
-        table(&rows)
-    })
-}
-
-/// `symbolon members`
-pub(super) fn members(context: &Context, room: &str) -> Result<(), Failure> {
-    let members = context.agent()?.call("members", &json!({ "room": room }))?;
-    context.out.either(&members, || {
-        let name_of = |device: &Value| {
-            let member = list(&members).find(|member| member["device"] == *device);
-            member.map_or_else(|| short(device), |member| word(&member["name"]).to_owned())
-        };
-        let mut rows = vec![["NAME", "USER", "STATE", "LINK", "INVITED BY", "DEVICE"].map(String::from)];
-        rows.extend(list(&members).map(|member| {
-            let own = member["self"] == true;
-            let state = match (own, member["online"] == true) {
-                (true, _) => "this device",
-                (false, true) => "online",
-                (false, false) => "offline",
-            };
-            let inviter = &member["invited_by"];
-            [
-                word(&member["name"]).to_owned(),
-                word(&member["user"]).to_owned(),
-                state.into(),
-                if own { "-" } else { word(&member["link"]) }.into(),
-                if inviter.is_null() { "(founder)".into() } else { name_of(inviter) },
-                short(&member["device"]),
-            ]
-        }));
         table(&rows)
     })
 }

@@ -3,14 +3,16 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use symbolon_core::canvas::{Stroke, hits};
 use symbolon_core::id::{DeviceId, RoomId};
-use symbolon_core::node::{InviteOptions, MemberStatus, RoomStatus, ServerStatus};
+use symbolon_core::node::{InviteOptions, MemberStatus, PresenceStatus, RoomStatus, ServerStatus};
 use symbolon_core::origin::Origin;
 use symbolon_core::ticket::Ticket;
+use symbolon_core::topology::Topology;
 use tokio::sync::oneshot;
 
 use super::Driver;
-use crate::doc::{Doc, DocError, EditBase, TextChange};
+use crate::doc::{Doc, DocError, DocumentStatus, EditBase, TextChange};
 use crate::error::Error;
 use crate::peer::{Counters, PeerEvent};
 
@@ -33,6 +35,13 @@ pub(crate) enum Command {
     Delete { room: RoomId, name: String, range: Range<u32>, reply: Reply<Result<(), Error>> },
     Snapshot { room: RoomId, name: String, reply: Reply<Result<EditBase, Error>> },
     MergeEdit { room: RoomId, name: String, base: EditBase, new: String, reply: Reply<Result<(), Error>> },
+    Documents { room: RoomId, reply: Reply<Result<Vec<DocumentStatus>, Error>> },
+    Strokes { room: RoomId, name: String, reply: Reply<Result<Vec<Stroke>, Error>> },
+    Draw { room: RoomId, name: String, stroke: Stroke, reply: Reply<Result<(), Error>> },
+    Erase { room: RoomId, name: String, place: (i32, i32), radius: u32, reply: Reply<Result<usize, Error>> },
+    Topology { room: RoomId, reply: Reply<Result<Topology, Error>> },
+    SetPresence { room: RoomId, state: Option<String>, reply: Reply<Result<(), Error>> },
+    Presence { room: RoomId, reply: Reply<Result<Vec<PresenceStatus>, Error>> },
     Digest { room: RoomId, reply: Reply<Result<Vec<u8>, Error>> },
     Counters(Reply<Counters>),
     ResetLink { room: RoomId, device: DeviceId, reply: Reply<Result<(), Error>> },
@@ -99,6 +108,37 @@ impl Driver {
                 });
                 self.answer(reply, result);
             }
+            Command::Documents { room, reply } => {
+                drop(reply.send(self.doc(room).map(|doc| doc.list())));
+            }
+            Command::Strokes { room, name, reply } => {
+                drop(reply.send(self.doc(room).map(|doc| doc.strokes(&name))));
+            }
+            Command::Draw { room, name, stroke, reply } => {
+                let result = self.change(room, |doc| doc.draw(&name, &stroke));
+                self.drew(room, name, result.is_ok());
+                self.answer(reply, result);
+            }
+            Command::Erase { room, name, place: (x, y), radius, reply } => {
+                let result =
+                    self.change(room, |doc| Ok(doc.erase(&name, |stroke| hits(stroke, x, y, radius))));
+                self.drew(room, name, result.as_ref().is_ok_and(|erased| *erased > 0));
+                self.answer(reply, result);
+            }
+            Command::Topology { room, reply } => {
+                let topology = self.node.topology(&room, now);
+                drop(reply.send(self.known(room).map(|()| topology)));
+            }
+            Command::SetPresence { room, state, reply } => {
+                // The one Y.Doc of a native peer.
+                let incarnation = self.node.writer(&room).map_or(0, |writer| writer.incarnation);
+                let result = self.node.set_presence(&room, incarnation, state, now).map_err(Error::from);
+                drop(reply.send(result));
+            }
+            Command::Presence { room, reply } => {
+                let presence = self.node.presence(&room);
+                drop(reply.send(self.known(room).map(|()| presence)));
+            }
             Command::Digest { room, reply } => {
                 drop(reply.send(self.doc(room).map(|doc| doc.digest_bytes())));
             }
@@ -145,16 +185,34 @@ impl Driver {
         room: RoomId,
         change: impl FnOnce(&mut Doc) -> Result<Vec<TextChange>, DocError>,
     ) -> Result<(), Error> {
-        if let Some(why) = &self.broken {
-            return Err(Error::Store(why.clone()));
-        }
         let author: DeviceId = self.node.device();
-        let changes = change(self.doc(room)?).map_err(|error| Error::Edit(error.to_string()))?;
-        self.dirty.push(room);
+        let changes = self.change(room, change)?;
         if !changes.is_empty() {
             let _ = self.events.send(PeerEvent::Text { room, author, changes });
         }
         Ok(())
+    }
+
+    fn change<T>(
+        &mut self,
+        room: RoomId,
+        change: impl FnOnce(&mut Doc) -> Result<T, DocError>,
+    ) -> Result<T, Error> {
+        if let Some(why) = &self.broken {
+            return Err(Error::Store(why.clone()));
+        }
+        let changed = change(self.doc(room)?).map_err(|error| match error {
+            DocError::NameTooLong => Error::DocumentName(error.to_string()),
+            other => Error::Edit(other.to_string()),
+        })?;
+        self.dirty.push(room);
+        Ok(changed)
+    }
+
+    fn drew(&self, room: RoomId, document: String, changed: bool) {
+        if changed {
+            let _ = self.events.send(PeerEvent::Canvas { room, author: self.node.device(), document });
+        }
     }
 }
 

@@ -131,8 +131,7 @@ pub async fn until(peer: &Peer, holds: impl AsyncFn() -> bool) {
     let mut events = peer.subscribe();
     while !holds().await {
         match events.recv().await {
-            Ok(PeerEvent::Node(_) | PeerEvent::Text { .. }) | Err(broadcast::error::RecvError::Lagged(_)) => {
-            }
+            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
             Err(broadcast::error::RecvError::Closed) => panic!("the peer is closed"),
         }
     }

@@ -4,6 +4,7 @@
 mod bad_input;
 mod limits;
 mod liveness;
+mod page;
 mod rooms;
 mod sign_in;
 mod stopping;

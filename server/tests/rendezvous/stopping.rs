@@ -33,7 +33,7 @@ async fn rv9_on_a_signal_clients_are_told_and_the_server_ends_in_time() {
 async fn rv9_health_is_answered_over_http() {
     let server = ServerProcess::start(&[]);
     for (path, status, body) in
-        [("/healthz", "200 OK", "ok"), ("/", "200 OK", "/ws"), ("/nothing", "404 Not Found", "")]
+        [("/healthz", "200 OK", "ok"), ("/", "200 OK", "<html"), ("/nothing", "404 Not Found", "")]
     {
         let mut stream = within(TcpStream::connect(server.address())).await.unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n");

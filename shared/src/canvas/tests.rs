@@ -20,7 +20,9 @@ fn stroke() -> impl Strategy<Value = Stroke> {
     (any::<[u8; 3]>(), 1..=u16::MAX, vec(point(), 1..40), any::<bool>()).prop_map(
         |(color, width, mut points, pen)| {
             if !pen {
-                points.iter_mut().for_each(|point| point.pressure = FULL);
+                for point in &mut points {
+                    point.pressure = FULL;
+                }
             }
             Stroke::new(color, width, points).unwrap()
         },
@@ -73,7 +75,7 @@ proptest! {
         prop_assert!(picture.matches("<path ").count() >= strokes.len());
         prop_assert_eq!(picture.matches('"').count() % 2, 0);
         // What is left of it after the words this module writes has digits only.
-        let mut rest = picture.replace("\"", " ");
+        let mut rest = picture.replace('"', " ");
         for word in [
             "<svg xmlns= http://www.w3.org/2000/svg ", "width=", "height=", "viewBox=", "fill= none", "stroke-linecap= round",
             "stroke-linejoin= round", "</g></svg>", "<g ", "<path ", "stroke-", "stroke= #", "d= M", "/>", ">",
@@ -125,7 +127,7 @@ fn strokes_out_of_bounds_are_not_made() {
     assert!(made(1, vec![at(0, 0); MAX_POINTS]).is_ok());
     assert_eq!(made(1, vec![at(0, MAX_COORDINATE + 1)]), Err(StrokeError::Coordinate));
     assert_eq!(made(1, vec![at(i32::MIN, 0)]), Err(StrokeError::Coordinate));
-    let corner = |n: usize| if n % 2 == 0 { MAX_COORDINATE } else { -MAX_COORDINATE };
+    let corner = |n: usize| if n.is_multiple_of(2) { MAX_COORDINATE } else { -MAX_COORDINATE };
     let wild = (0..MAX_POINTS).map(|n| Point { x: corner(n), y: corner(n), pressure: 0 }).collect();
     assert_eq!(made(1, wild), Err(StrokeError::TooLarge));
 }

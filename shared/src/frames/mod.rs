@@ -46,7 +46,7 @@ impl ChainId {
 
 /// How many frames of each chain somebody has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Frontier(pub std::collections::BTreeMap<ChainId, u32>);
+pub struct Frontier(pub crate::sorted::Map<ChainId, u32>);
 
 impl Frontier {
     /// Frames of this chain.

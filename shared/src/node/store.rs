@@ -19,6 +19,7 @@ use crate::id::{RoomId, ServerKey};
 use crate::membership::Records;
 use crate::origin::Origin;
 use crate::record::Record;
+use crate::sorted::Map;
 use crate::time::Now;
 
 const PIN: u8 = b'p';
@@ -94,7 +95,7 @@ pub(super) fn restore<'a>(
     entries: impl IntoIterator<Item = (&'a [u8], &'a [u8])>,
     now: Now,
 ) -> Result<(), StoreError> {
-    let mut rooms: std::collections::BTreeMap<RoomId, Entries<'a>> = std::collections::BTreeMap::new();
+    let mut rooms: Map<RoomId, Entries<'a>> = Map::new();
     for (key, value) in entries {
         let damaged = || StoreError::Damaged(hex(key));
         match key.split_first() {

@@ -189,6 +189,7 @@ impl Room {
         peer.list = Some((list.clone(), now));
         peer.seen_ms = Some(ctx.now.unix_ms);
         self.spread_list(&list, Some(from), ctx);
+        self.presence_of_absent(ctx);
         ctx.event(Event::Presence { room: self.id });
         self.call_due(ctx);
         Taken::New
@@ -311,7 +312,8 @@ impl Room {
     /// Tells one neighbour after the other what is known here, so that what gossip missed is found.
     pub(super) fn tell_one(&mut self, ctx: &mut Ctx<'_>) {
         let turn = self.list_version.1 as usize % self.up.len().max(1);
-        if let Some(device) = self.up.keys().nth(turn).copied() {
+        let device = self.up.keys().nth(turn).copied();
+        if let Some(device) = device {
             self.send_to(&device, &Message::Know(self.knowledge()), ctx);
         }
     }

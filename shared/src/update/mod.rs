@@ -19,6 +19,8 @@ use parse::{MAX_DEPTH, MAX_SAFE, Reader};
 pub use shape::Shape;
 use shape::{Container, Kind, List, Parent, Place, Run};
 
+use crate::canvas::MAX_STROKE;
+
 /// The largest update, in bytes.
 pub const MAX_UPDATE: usize = 1 << 20;
 /// The largest client id: 53 bits, what JavaScript holds exactly.
@@ -112,6 +114,9 @@ pub enum UpdateError {
     /// Neighbours from different places, or content that does not belong there.
     #[error("item does not fit where it is placed")]
     Misplaced,
+    /// A stroke over [`MAX_STROKE`].
+    #[error("stroke is larger than 128 KiB")]
+    StrokeTooLarge,
     /// A delete set with a client twice, or ranges that overlap or are out of order.
     #[error("delete set is not in order")]
     DeleteSet,
@@ -225,6 +230,7 @@ impl Check<'_> {
                 let sub = if info & HAS_PARENT_SUB == 0 { None } else { Some(self.reader.string()?.into()) };
                 Ok(match parent {
                     None => Place::Gone,
+                    Some((_, List::Strokes, _)) if sub.is_some() => return Err(UpdateError::Misplaced),
                     Some((parent, list, depth)) => {
                         Place::In(Arc::new(Container { parent, sub, list, depth }))
                     }
@@ -273,10 +279,17 @@ impl Check<'_> {
 
     /// Reads an item's content; returns its length in clocks.
     fn content(&mut self, kind: u8, place: &Place) -> Result<(u64, Kind), UpdateError> {
+        let list = list_at(place);
+        if list == Some(List::Strokes) && !matches!(kind, 1 | 3) {
+            return Err(UpdateError::Misplaced);
+        }
         let len = match kind {
             1 => return Ok((self.reader.uint()?, Kind::Deleted)),
             3 => {
-                self.reader.bytes()?;
+                let bytes = self.reader.bytes()?;
+                if list == Some(List::Strokes) && bytes.len() > MAX_STROKE {
+                    return Err(UpdateError::StrokeTooLarge);
+                }
                 1
             }
             4 => {
@@ -314,13 +327,13 @@ impl Check<'_> {
             // 2, obsolete JSON: `yrs` reads one string more than Yjs wrote. 9: subdocuments.
             _ => return Err(UpdateError::Unsupported),
         };
-        let misplaced = match list_at(place) {
+        let misplaced = match list {
             // These would take up positions without being seen.
             Some(List::Text) => matches!(kind, 3 | 8),
             // `yrs` counts a string in UTF-16 units and reads it by characters: in an array it
             // waits forever for the second half of a surrogate pair.
             Some(List::Values) => matches!(kind, 4..=6),
-            Some(List::Unknown) | None => false,
+            Some(List::Strokes | List::Unknown) | None => false,
         };
         if misplaced {
             return Err(UpdateError::Misplaced);

@@ -1,9 +1,9 @@
 //! Remembers where every accepted clock lives, so that an update can be held against it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Checked, UpdateError};
+use crate::sorted::Map;
 
 /// Where each accepted item of a room lives: in which list or under which map key, and whether it
 /// is itself a shared type.
@@ -16,7 +16,7 @@ use super::{Checked, UpdateError};
 /// It describes the frames that count and is rebuilt with them.
 #[derive(Debug, Default, Clone)]
 pub struct Shape {
-    clients: BTreeMap<u64, Vec<Run>>,
+    clients: Map<u64, Vec<Run>>,
 }
 
 impl Shape {
@@ -67,6 +67,8 @@ pub(super) enum List {
     Text,
     /// Whole values, or nothing at all.
     Values,
+    /// Binary values of a bounded size, one a stroke.
+    Strokes,
     /// A root whose name does not tell, which nobody reads.
     Unknown,
 }
@@ -76,6 +78,7 @@ impl List {
         match name.split_once(':') {
             Some(("text", _)) => Self::Text,
             Some(("array" | "map" | "xml", _)) => Self::Values,
+            Some(("canvas", _)) => Self::Strokes,
             _ => Self::Unknown,
         }
     }

@@ -239,7 +239,7 @@ pub(super) fn admission() -> Value {
     })
 }
 
-fn varuint(mut n: u64, out: &mut Vec<u8>) {
+pub(super) fn varuint(mut n: u64, out: &mut Vec<u8>) {
     while n >= 0x80 {
         out.push((n & 0x7f) as u8 | 0x80);
         n >>= 7;

@@ -3,6 +3,7 @@
 //! `UPDATE_VECTORS=1 cargo test -p symbolon-core vectors` writes them anew. That changes the protocol: a vector that was
 //! released may gain neighbours and may not change.
 
+mod canvas;
 mod handshake;
 mod make;
 mod read;
@@ -34,6 +35,7 @@ const FILES: &[(&str, Make)] = &[
     ("handshakes", handshake::handshakes),
     ("frames", make::frames),
     ("mesh", make::mesh),
+    ("canvas", canvas::canvas),
 ];
 
 fn path(name: &str) -> PathBuf {

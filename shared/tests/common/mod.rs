@@ -17,11 +17,13 @@ use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 use symbolon_core::update::{Checked, Known, Shape, UpdateError, check};
+use yrs::block::{ItemContent, Prelim, Unused};
+use yrs::branch::BranchPtr;
 use yrs::types::Attrs;
 use yrs::updates::decoder::Decode;
 use yrs::{
     Any, Array, ArrayPrelim, Map, MapPrelim, MapRef, OffsetKind, Options, Out, ReadTxn, Text, TextPrelim,
-    Transact, UndoManager, Update, WriteTxn, XmlElementPrelim, XmlFragment, XmlTextPrelim,
+    Transact, TransactionMut, UndoManager, Update, WriteTxn, XmlElementPrelim, XmlFragment, XmlTextPrelim,
 };
 
 #[derive(Debug, Clone, Default)]
@@ -59,6 +61,8 @@ pub enum Op {
     Pull(usize, u32, u32),
     Xml(usize, u8),
     XmlRemove(usize),
+    Draw(usize, u32, Vec<u8>),
+    Erase(usize, u32, u32),
     Many(usize, u8),
     Undo(usize),
     Redo(usize),
@@ -86,6 +90,8 @@ pub fn op() -> impl Strategy<Value = Op> {
         2 => (a.clone(), any::<u32>(), 1..3u32).prop_map(|(a, p, n)| Op::Pull(a, p, n)),
         1 => (a.clone(), any::<u8>()).prop_map(|(a, v)| Op::Xml(a, v)),
         1 => a.clone().prop_map(Op::XmlRemove),
+        2 => (a.clone(), any::<u32>(), prop::collection::vec(any::<u8>(), 0..9)).prop_map(|(a, p, s)| Op::Draw(a, p, s)),
+        2 => (a.clone(), any::<u32>(), 1..3u32).prop_map(|(a, p, n)| Op::Erase(a, p, n)),
         1 => (a.clone(), any::<u8>()).prop_map(|(a, v)| Op::Many(a, v)),
         1 => a.clone().prop_map(Op::Undo),
         1 => a.clone().prop_map(Op::Redo),
@@ -131,6 +137,7 @@ impl Author {
             UndoManager::with_options(yrs::undo::Options { capture_timeout_millis: 0, ..Default::default() });
         undo.expand_scope(&doc, &text);
         undo.expand_scope(&doc, &map);
+        undo.expand_scope(&doc, &doc.get_or_insert_array("canvas:main"));
         Self { doc, client, out, remote, undo, applied: Vec::new() }
     }
 
@@ -166,6 +173,7 @@ impl Author {
         let map = txn.get_or_insert_map("map:m");
         let list = txn.get_or_insert_array("array:a");
         let xml = txn.get_or_insert_xml_fragment("xml:x");
+        let canvas = txn.get_or_insert_array("canvas:main");
         let len = text.len(txn);
         match op {
             Op::Insert(_, at, s) => text.insert(txn, at % (len + 1), s),
@@ -249,7 +257,24 @@ impl Author {
                     xml.remove_range(txn, 0, 1);
                 }
             }
+            Op::Draw(_, at, stroke) => {
+                let at = at % (canvas.len(txn) + 1);
+                canvas.insert(txn, at, Ink(stroke.clone()));
+                if stroke.len() % 3 == 0 {
+                    canvas.insert(txn, at + 1, Ink(vec![1]));
+                    canvas.push_back(txn, Ink(vec![2]));
+                }
+            }
+            Op::Erase(_, at, n) => {
+                let len = canvas.len(txn);
+                if len > 0 {
+                    let at = at % len;
+                    canvas.remove_range(txn, at, (*n).min(len - at));
+                }
+            }
             Op::Many(_, v) => {
+                canvas.push_back(txn, Ink(vec![*v]));
+                canvas.remove_range(txn, 0, canvas.len(txn));
                 text.insert(txn, 0, "one");
                 text.insert(txn, 1, "two");
                 text.remove_range(txn, 0, 4);
@@ -262,6 +287,19 @@ impl Author {
             Op::Undo(_) | Op::Redo(_) | Op::Sync(..) => {}
         }
     }
+}
+
+/// A binary value as Yjs writes it; `yrs` by itself puts binaries among its `any` values.
+pub struct Ink(pub Vec<u8>);
+
+impl Prelim for Ink {
+    type Return = Unused;
+
+    fn into_content(self, _txn: &mut TransactionMut) -> (ItemContent, Option<Self>) {
+        (ItemContent::Binary(self.0), None)
+    }
+
+    fn integrate(self, _txn: &mut TransactionMut, _inner: BranchPtr) {}
 }
 
 fn value(v: u8) -> Any {
@@ -318,6 +356,8 @@ impl Room {
             | Op::Pull(a, ..)
             | Op::Xml(a, ..)
             | Op::XmlRemove(a)
+            | Op::Draw(a, ..)
+            | Op::Erase(a, ..)
             | Op::Many(a, ..)
             | Op::Undo(a)
             | Op::Redo(a) => a,

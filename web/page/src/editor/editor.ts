@@ -1,0 +1,64 @@
+// The shared text in CodeMirror. It lives in a shadow root: there it styles itself by adopted style sheets, while in
+// the document it would insert <style> elements, which the page's Content-Security-Policy forbids.
+import { defaultKeymap } from '@codemirror/commands';
+import { openSearchPanel, search, searchKeymap } from '@codemirror/search';
+import { EditorState } from '@codemirror/state';
+import { drawSelection, dropCursor, EditorView, highlightSpecialChars, keymap, placeholder } from '@codemirror/view';
+import { yCollab, yUndoManagerKeymap } from 'y-codemirror.next';
+import type { Awareness } from 'y-protocols/awareness';
+import * as Y from 'yjs';
+import { remoteCursors } from './cursors';
+import { theme } from './theme';
+
+export interface Editor {
+  view: EditorView;
+  undo: Y.UndoManager;
+  find(): void;
+  destroy(): void;
+}
+
+export function openEditor(host: HTMLElement, doc: Y.Doc, awareness: Awareness): Editor {
+  const text = doc.getText('text:main');
+  const undo = new Y.UndoManager(text);
+  const root = host.shadowRoot ?? host.attachShadow({ mode: 'open', delegatesFocus: true });
+  const view = new EditorView({
+    root,
+    parent: root,
+    state: EditorState.create({
+      doc: text.toString(),
+      extensions: [
+        // y-codemirror's own cursors put the others' colours into style attributes unchecked: see cursors.ts.
+        yCollab(text, null, { undoManager: undo }),
+        remoteCursors(text, awareness),
+        keymap.of([...yUndoManagerKeymap, ...searchKeymap, ...defaultKeymap]),
+        highlightSpecialChars(),
+        drawSelection(),
+        dropCursor(),
+        search({ top: true }),
+        EditorView.lineWrapping,
+        // Every UTF-16 unit counts alike here and in the Y.Text, also a carriage return that somebody's program wrote.
+        EditorState.lineSeparator.of('\n'),
+        EditorView.clipboardInputFilter.of((pasted) => pasted.replace(/\r\n?/g, '\n')),
+        placeholder('Write here. Everyone in the room sees it.'),
+        EditorView.contentAttributes.of({
+          'aria-label': 'Shared text',
+          tabindex: '0',
+          spellcheck: 'true',
+          autocapitalize: 'sentences',
+          autocorrect: 'on',
+        }),
+        theme,
+      ],
+    }),
+  });
+  return {
+    view,
+    undo,
+    find: () => void openSearchPanel(view),
+    destroy() {
+      awareness.setLocalStateField('cursor', null);
+      view.destroy();
+      undo.destroy();
+    },
+  };
+}

@@ -1,0 +1,47 @@
+// The service worker: installs it, and tells when a newer version of the page waits to be used.
+
+let waiting: ServiceWorker | undefined;
+const listeners = new Set<() => void>();
+
+export function newerVersion(): ServiceWorker | undefined {
+  return waiting;
+}
+
+export function onNewerVersion(listener: () => void): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+/** Lets the newer version take over, then loads it. */
+export function useNewerVersion(): void {
+  navigator.serviceWorker.addEventListener('controllerchange', () => location.reload(), { once: true });
+  waiting?.postMessage('take-over');
+}
+
+export function keepOffline(): void {
+  if (!import.meta.env.PROD || !('serviceWorker' in navigator)) return;
+  // After the page has loaded, so that what is to be kept does not delay what is to be shown.
+  const start = () => void navigator.serviceWorker.register('./sw.js').then(watch, () => {});
+  if (document.readyState === 'complete') start();
+  else addEventListener('load', start, { once: true });
+}
+
+function watch(registration: ServiceWorkerRegistration | undefined): void {
+  if (!registration) return;
+  const note = (worker: ServiceWorker | null) => {
+    // Without a controller this is the first version of all: nothing to tell.
+    if (!worker || !navigator.serviceWorker.controller) return;
+    waiting = worker;
+    for (const listener of listeners) listener();
+  };
+  note(registration.waiting);
+  registration.addEventListener('updatefound', () => {
+    const worker = registration.installing;
+    worker?.addEventListener('statechange', () => {
+      if (worker.state === 'installed') note(worker);
+    });
+  });
+  addEventListener('visibilitychange', () => {
+    if (document.visibilityState === 'visible') void registration.update().catch(() => {});
+  });
+}
