@@ -237,6 +237,36 @@ describe('what is stored', () => {
     assert.equal(await second.evaluate(() => window.room.peer.device), device);
   });
 
+  test('st5_a_change_is_stored_before_it_is_sent', async (t) => {
+    const { a, b } = await pair(t, '');
+    const order = await b.evaluate(async () => {
+      const order = [];
+      const oncomplete = Object.getOwnPropertyDescriptor(IDBTransaction.prototype, 'oncomplete').set;
+      Object.defineProperty(IDBTransaction.prototype, 'oncomplete', {
+        set(act) {
+          oncomplete.call(this, () => {
+            order.push('stored');
+            act();
+          });
+        },
+      });
+      const sent = new Promise((resolve) => {
+        const { send } = RTCDataChannel.prototype;
+        RTCDataChannel.prototype.send = function (data) {
+          send.call(this, data);
+          if (data.byteLength < 5000) return;
+          order.push('sent');
+          resolve();
+        };
+      });
+      window.text.insert(0, 'x'.repeat(5000));
+      await sent;
+      return order;
+    });
+    assert.deepEqual(order, ['stored', 'sent']);
+    await until(a, () => window.text.length === 5000);
+  });
+
   test('st5_what_cannot_be_stored_is_not_sent_and_said_so', async (t) => {
     const { a, b } = await pair(t, 'x');
     const code = await b.evaluate(async () => {
