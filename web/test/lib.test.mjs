@@ -452,6 +452,60 @@ describe('tabs', () => {
     assert.equal(await textOf(second), expected);
   });
 
+  test('st5_a_seat_is_kept_for_its_document_when_another_tab_takes_over', async (t) => {
+    const { a, b, bob, room } = await pair(t, '');
+    // The next in line: as soon as it leads it opens documents of its own.
+    const next = await page(bob);
+    await next.evaluate(async (id) => {
+      const room = await S.Room.open(id);
+      room.peer.on('leader', () => {
+        window.docs = [1, 2, 3].map(() => new S.Y.Doc());
+        window.providers = window.docs.map((doc) => new S.SymbolonProvider(doc, room));
+      });
+    }, room);
+    const writing = await page(bob);
+    await reopen(writing, room);
+    await append(writing, 'a');
+    await untilText(a, 'a');
+    const client = await writing.evaluate(() => window.doc.clientID);
+    await writing.evaluate(() => {
+      // What it writes while nobody leads.
+      const channel = new MessageChannel();
+      let n = 0;
+      channel.port1.onmessage = () => {
+        if (n++ < 200) window.text.insert(window.text.length, '.');
+        setTimeout(() => channel.port2.postMessage(0));
+      };
+      channel.port2.postMessage(0);
+    });
+    await crash(b);
+    await until(next, () => window.docs?.every((doc, n) => window.providers[n].synced));
+    await untilText(a, `a${'.'.repeat(200)}`);
+    assert.equal(await writing.evaluate(() => window.doc.clientID), client);
+    const others = await next.evaluate(() => window.docs.map(({ clientID }) => clientID));
+    assert.equal(new Set([...others, client]).size, 4);
+    await next.evaluate(() => window.docs.forEach((doc, n) => doc.getText('text:main').insert(0, `${n}`)));
+    await until(a, () => window.text.length === 204);
+    await untilText(writing, await textOf(a));
+    for (const n of [0, 1, 2]) {
+      assert.equal(await next.evaluate((n) => window.docs[n].getText('text:main').toString(), n), await textOf(a));
+    }
+  });
+
+  test('st5_the_last_words_of_a_tab_that_is_closed_are_kept', async (t) => {
+    const { a, bob, room } = await pair(t, '');
+    for (let n = 0; n < 5; n++) {
+      const second = await page(bob);
+      await reopen(second, room);
+      await second.evaluate((n) => {
+        window.text.insert(window.text.length, `${n}`);
+        location.replace('about:blank');
+      }, n);
+      await untilPart(a, `${n}`);
+      await second.close();
+    }
+  });
+
   test('st5_a_leading_tab_that_nobody_sees_does_not_slow_down_the_others', async (t) => {
     const { a, b, bob, room } = await pair(t, '');
     const second = await page(bob);

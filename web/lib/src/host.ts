@@ -77,10 +77,10 @@ export class Host {
     });
   }
 
-  /** Begins to connect, and tells all tabs that there is a host. */
-  begin(): void {
+  /** Begins to connect, and tells all tabs that there is a host. `others`: those that had one before. */
+  begin(others: string[]): void {
     this.#input((core) => core.start());
-    this.#desk.begin();
+    this.#desk.begin(others);
   }
 
   /** Something a tab says. */

@@ -51,6 +51,8 @@ export type Method = keyof Calls;
 
 export type ToHost =
   | { type: 'hello' }
+  /** All seats that this tab had with the last host are asked for. */
+  | { type: 'settled' }
   | { type: 'call'; id: number; method: Method; args: unknown[] }
   | { type: 'update'; room: string; incarnation: number; update: Uint8Array }
   | { type: 'presence'; room: string; incarnation: number; state: string | undefined }
@@ -79,6 +81,8 @@ export type ToTab =
   | { type: 'gone'; room: string }
   /** To a tab that can be seen: send `tick` in so many milliseconds, the host's own timers are slowed down. */
   | { type: 'wake'; after: number }
+  /** All that was said before this was heard. */
+  | { type: 'echo' }
   /** Nothing works any more. */
   | { type: 'broken'; code: string; message: string };
 

@@ -196,6 +196,7 @@ export class Peer extends ObservableV2<{ [E in keyof PeerEvents]: PeerEvents[E] 
         return;
       case 'answer':
       case 'error':
+      case 'echo':
       case 'wake':
         return;
       default:
