@@ -58,4 +58,4 @@ pub mod update;
 #[cfg(test)]
 mod vectors;
 
-pub use cbor::DecodeError;
+pub use cbor::{ByteVec, DecodeError};

@@ -2,10 +2,7 @@
 //!
 //! Two lists make a link sure; what one end says alone is a claim; what ought to be and is in no list is a gap.
 
-use minicbor::bytes::ByteVec;
-use minicbor::{Decode, Encode};
-
-use crate::cbor;
+use crate::cbor::{self, ByteVec};
 use crate::crypto::keys::{Domain, SignKey, Signature, verify};
 use crate::id::{DeviceId, RoomId, SessionId};
 
@@ -30,30 +27,23 @@ pub struct LinkList {
     pub wire: Vec<u8>,
 }
 
-#[derive(Encode, Decode)]
-#[cbor(map)]
 struct Fields {
-    #[n(0)]
     room: RoomId,
-    #[n(1)]
     device: DeviceId,
-    #[n(2)]
     session: SessionId,
-    #[n(3)]
     started: u64,
-    #[n(4)]
     seq: u64,
-    #[n(5)]
     links: Vec<DeviceId>,
 }
 
-#[derive(Encode, Decode)]
+cbor::members! { Fields { 0: room, 1: device, 2: session, 3: started, 4: seq, 5: links } }
+
 struct Wire {
-    #[n(0)]
     body: ByteVec,
-    #[n(1)]
     signature: Signature,
 }
+
+cbor::elements! { Wire { 0: body, 1: signature } }
 
 impl LinkList {
     /// Signs a list.

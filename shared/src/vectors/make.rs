@@ -323,12 +323,16 @@ pub(super) fn frames() -> Value {
 /// `prev` and `seen` of a frame's body.
 fn fields(body: &[u8]) -> serde_json::Map<String, Value> {
     use crate::id::FrameId;
+    let id = |bytes: &[u8]| FrameId::from_bytes(bytes.try_into().unwrap());
     let mut out = serde_json::Map::from_iter([("prev".to_owned(), Value::Null)]);
     let mut decoder = minicbor::Decoder::new(body);
     for _ in 0..decoder.map().unwrap().unwrap() {
         match decoder.u8().unwrap() {
-            4 => drop(out.insert("prev".into(), decoder.decode::<FrameId>().unwrap().to_string().into())),
-            5 => drop(out.insert("seen".into(), ids(&decoder.decode::<Vec<FrameId>>().unwrap()))),
+            4 => drop(out.insert("prev".into(), id(decoder.bytes().unwrap()).to_string().into())),
+            5 => {
+                let seen = (0..decoder.array().unwrap().unwrap()).map(|_| id(decoder.bytes().unwrap()));
+                out.insert("seen".into(), ids(&seen.collect::<Vec<_>>()));
+            }
             _ => decoder.skip().unwrap(),
         }
     }
