@@ -3,7 +3,10 @@
 export * from './browsers.mjs';
 export * from './deadline.mjs';
 export * from './programs.mjs';
+export * from './people.mjs';
+export * from './scene.mjs';
 export * from './site.mjs';
+export * from './tickets.mjs';
 
 /** Waits in a page (Chromium or Firefox) until this is true there. */
 export async function until(page, condition, argument, timeout = 30_000) {
