@@ -97,6 +97,11 @@ fn fields(record: &Record, body: &[u8]) -> Result<Value, String> {
 }
 
 /// A decoder at the value under this key of a body.
+fn frame_id(at: &mut minicbor::Decoder<'_>) -> Result<FrameId, String> {
+    let bytes: [u8; 32] = at.bytes().map_err(said)?.try_into().map_err(said)?;
+    Ok(FrameId::from_bytes(bytes))
+}
+
 fn at_key(body: &[u8], key: u8) -> Result<minicbor::Decoder<'_>, String> {
     let mut decoder = minicbor::Decoder::new(body);
     for _ in 0..decoder.map().map_err(said)?.unwrap_or_default() {
@@ -221,9 +226,11 @@ pub(super) fn frames(file: &Value) -> Result<usize, String> {
         must(frame.chain().client() == first >> 11, "the client id is made differently")?;
         is(vector, "seq", frame.seq())?;
         is_bytes(vector, "update", frame.update())?;
-        let prev = at_key(&body, 4).ok().map(|mut at| at.decode::<FrameId>().map_err(said)).transpose()?;
+        let prev = at_key(&body, 4).ok().map(|mut at| frame_id(&mut at)).transpose()?;
         is(vector, "prev", prev.map(|id| id.to_string()))?;
-        let seen: Vec<FrameId> = at_key(&body, 5)?.decode().map_err(said)?;
+        let mut listed = at_key(&body, 5)?;
+        let count = listed.array().map_err(said)?.unwrap_or_default();
+        let seen = (0..count).map(|_| frame_id(&mut listed)).collect::<Result<Vec<_>, _>>()?;
         is(vector, "seen", ids(&seen))?;
         match log.insert(frame, |_| true) {
             Inserted::New(new) if new.len() == 1 => Ok(()),
