@@ -64,7 +64,7 @@ class Firefox {
     page.setDefaultTimeout(DEADLINE);
     page.on('pageerror', (error) => hands.#trouble(String(error?.stack ?? error)));
     page.on('console', (message) => message.type() === 'error' && hands.#trouble(message.text()));
-    page.on('request', (request) => hands.record.request(request.url(), request.postData?.()));
+    page.on('request', (request) => hands.record.request(request.url()));
     await page.evaluateOnNewDocument(() => {
       addEventListener('securitypolicyviolation', (event) => console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`));
     });
@@ -75,13 +75,29 @@ class Firefox {
     if (!AWAY.test(text)) this.troubles.push(text);
   }
 
-  #locator = (role, name) => this.page.locator(`::-p-aria([name=${JSON.stringify(name)}][role="${role}"])`);
+  /** A person is at one window at a time: a page in the background is not drawn and has no focus. */
+  async #look() {
+    const browser = this.page.browser();
+    if (looking.get(browser) === this) return;
+    await this.page.bringToFront();
+    looking.set(browser, this);
+  }
 
-  goto = (url) => this.page.goto(url);
-  reload = () => this.page.reload();
-  press = (role, name) => this.#locator(role, name).click();
-  fill = (name, value) => this.#locator('textbox', name).fill(value);
-  see = (role, name) => this.#locator(role, name).wait();
+  async #find(role, name) {
+    await this.#look();
+    return this.page.locator(`::-p-aria([name=${JSON.stringify(name)}][role="${role}"])`);
+  }
+
+  async #at(what) {
+    await this.#look();
+    return what();
+  }
+
+  goto = (url) => this.#at(() => this.page.goto(url));
+  reload = () => this.#at(() => this.page.reload());
+  press = async (role, name) => (await this.#find(role, name)).click();
+  fill = async (name, value) => (await this.#find('textbox', name)).fill(value);
+  see = async (role, name) => (await this.#find(role, name)).wait();
   key = async (keys) => {
     const parts = keys.split('+');
     const last = parts.pop();
@@ -89,11 +105,15 @@ class Firefox {
     await this.page.keyboard.press(last);
     for (const part of parts.reverse()) await this.page.keyboard.up(part);
   };
-  type = (text) => this.page.keyboard.type(text);
-  run = (what, argument) => this.page.evaluate(what, argument);
-  until = (what, argument, timeout = DEADLINE) => this.page.waitForFunction(what, { timeout, polling: 20 }, argument);
+  type = (text) => this.#at(() => this.page.keyboard.type(text));
+  run = (what, argument) => this.#at(() => this.page.evaluate(what, argument));
+  until = (what, argument, timeout = DEADLINE) =>
+    this.#at(() => this.page.waitForFunction(what, { timeout, polling: 20 }, argument));
   close = () => this.context.close();
 }
+
+/** Whose page is in front, by browser. */
+const looking = new WeakMap();
 
 /** All that any page and worker of a context asks for, and what it says over sockets. */
 function watchRequests(context) {
