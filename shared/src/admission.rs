@@ -7,10 +7,7 @@
 //! check_member ◄──── Noise IK 1 ─────── (chain of records, offer)
 //! ```
 
-use minicbor::bytes::ByteVec;
-use minicbor::{Decode, Encode};
-
-use crate::cbor;
+use crate::cbor::{self, ByteVec};
 use crate::crypto::Rng;
 use crate::crypto::keys::{BoxKey, Domain, RoomSecret, SignKey, Signature, derive, verify};
 use crate::crypto::seal;
@@ -73,13 +70,12 @@ pub struct Prover {
     sign: SignKey,
 }
 
-#[derive(Encode, Decode)]
 struct Proof {
-    #[n(0)]
     acceptance: ByteVec,
-    #[n(1)]
     signature: Signature,
 }
+
+cbor::elements! { Proof { 0: acceptance, 1: signature } }
 
 impl Prover {
     /// Accepts the ticket's invite for the device of `author`.

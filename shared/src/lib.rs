@@ -55,7 +55,7 @@ pub mod ticket;
 pub mod time;
 pub mod topology;
 pub mod update;
-#[cfg(test)]
-mod vectors;
+#[cfg(any(test, feature = "vectors"))]
+pub mod vectors;
 
-pub use cbor::DecodeError;
+pub use cbor::{ByteVec, DecodeError};

@@ -384,13 +384,13 @@ impl Room {
             return Reach::Away;
         }
         let through: Vec<DeviceId> =
-            self.up.keys().filter(|via| self.claims(via, device, now)).copied().collect();
+            self.up.keys().filter(|via| self.claims(via, device, now) == Some(true)).copied().collect();
         if through.is_empty() { Reach::Connecting } else { Reach::Through(through) }
     }
 
     /// Whether a member's list that still counts names another.
-    fn claims(&self, from: &DeviceId, to: &DeviceId, now: Duration) -> bool {
-        self.peers.get(from).and_then(|peer| peer.fresh_list(now)).is_some_and(|list| list.links.contains(to))
+    fn claims(&self, from: &DeviceId, to: &DeviceId, now: Duration) -> Option<bool> {
+        self.peers.get(from).and_then(|peer| peer.fresh_list(now)).map(|list| list.links.contains(to))
     }
 
     /// Who is linked with whom, by the lists that still count and by our own links.
@@ -400,7 +400,7 @@ impl Room {
         present.insert(*own);
         let present = present.into_iter().filter(|device| self.membership.member(device).is_some()).collect();
         topology::topology(present, |from, to| {
-            if from == own { self.up.contains_key(to) } else { self.claims(from, to, now) }
+            if from == own { Some(self.up.contains_key(to)) } else { self.claims(from, to, now) }
         })
     }
 

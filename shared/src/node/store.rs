@@ -7,8 +7,6 @@
 //! | `r` room `g` number (8 bytes) | the membership record accepted as that number |
 //! | `r` room `h` number (8 bytes) | the frame accepted as that number |
 
-use minicbor::{Decode, Encode};
-
 use super::io::Output;
 use super::room::Room;
 use super::{Ctx, Node};
@@ -40,19 +38,15 @@ pub enum StoreError {
 }
 
 /// A room's own entry.
-#[derive(Encode, Decode)]
-#[cbor(map)]
 pub(super) struct Meta {
-    #[cbor(n(0), with = "minicbor::bytes")]
     pub(super) secret: [u8; 32],
-    #[n(1)]
     pub(super) servers: Vec<Origin>,
-    #[n(2)]
     pub(super) incarnation: u32,
     /// Further incarnations, for further Y.Docs that are open at once.
-    #[n(3)]
     pub(super) further: Option<Vec<u32>>,
 }
+
+cbor::members! { Meta { 0: secret, 1: servers, 2: incarnation, 3: further } }
 
 /// What the keys of everything that belongs to a room begin with.
 pub fn room_prefix(room: &RoomId) -> Vec<u8> {

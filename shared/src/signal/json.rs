@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::DecodeError;
+use crate::update::is_finite;
 
 /// How many objects and lists may be around a value.
 const MAX_DEPTH: u8 = 127;
@@ -285,7 +286,7 @@ impl<'a> Reader<'a> {
             self.digits()?;
         }
         let text = &self.text[from..self.at];
-        text.parse::<f64>().is_ok_and(f64::is_finite).then_some(Value::Number(text))
+        is_finite(text).then_some(Value::Number(text))
     }
 
     fn digits(&mut self) -> Option<()> {

@@ -91,7 +91,7 @@ export default function CanvasPane({ opened, shown }: Props) {
       </div>
       <div class="paper">
         <canvas ref={element} class={`tool-${settings.tool}`} role="img" aria-label={count === 1 ? 'Drawing of 1 stroke' : `Drawing of ${count} strokes`} />
-        {count === 0 && <p class="paper-hint">Draw here. Everyone in the room sees it while you draw.</p>}
+        {count === 0 && !canvas?.busy && <p class="paper-hint">Draw here. Everyone in the room sees it while you draw.</p>}
         <div class="zoom" role="toolbar" aria-label="Zoom">
           <button class="bare" type="button" aria-label="Zoom out" title="Zoom out (−)" onClick={() => canvas?.zoom(1 / 1.25)}>
             <Icon name="minus" />

@@ -11,7 +11,7 @@ export function Standing({ opened: { room, provider } }: { opened: Opened }) {
   const [reach, words] = !others.length
     ? ['own', 'Only you']
     : here
-      ? ['direct', `Connected with ${here}`]
+      ? ['direct', `${here} connected`]
       : connecting
         ? ['connecting', 'Connecting…']
         : ['away', 'Nobody online'];

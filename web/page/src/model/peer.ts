@@ -7,6 +7,13 @@ export interface Who {
   device: string;
 }
 
+const source = new URL(wasm, document.baseURI);
+
+/** Begins to load what every room needs, so that it is there when somebody has typed a name. */
+export function warm(): void {
+  void load(source).catch(() => {}); // told when it is needed
+}
+
 let opened: Promise<Peer> | undefined;
 
 /** Names count at the first visit only: from then on members know this device by them. */
@@ -19,7 +26,6 @@ export function openPeer(who: Who): Promise<Peer> {
 }
 
 async function open(who: Who): Promise<Peer> {
-  const source = new URL(wasm, document.baseURI);
   // Also in a tab that leaves the connections to another one: tickets and strokes are read here.
   await load(source);
   return Peer.open({ user: who.user, deviceName: who.device, wasm: source });
