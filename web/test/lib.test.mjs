@@ -509,10 +509,15 @@ describe('tabs', () => {
     for (let n = 0; n < 5; n++) {
       const second = await page(bob);
       await reopen(second, room);
+      const left = second.waitForURL('about:blank');
+      // Not in the evaluation itself: that ends with the page, and its answer with it.
       await second.evaluate((n) => {
-        window.text.insert(window.text.length, `${n}`);
-        location.replace('about:blank');
+        setTimeout(() => {
+          window.text.insert(window.text.length, `${n}`);
+          location.replace('about:blank');
+        });
       }, n);
+      await left;
       await untilPart(a, `${n}`);
       await second.close();
     }
