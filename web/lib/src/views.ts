@@ -18,8 +18,7 @@ export class Views {
   event(event: CoreEvent): void {
     switch (event.type) {
       case 'server':
-        for (const { id } of this.#core.rooms()) this.#changedRooms.add(id);
-        this.#homeChanged = true;
+        this.serversChanged();
         return;
       case 'synced':
         this.#syncedWith(event.room).add(event.device);
@@ -39,6 +38,11 @@ export class Views {
   }
 
   homeChanged(): void {
+    this.#homeChanged = true;
+  }
+
+  serversChanged(): void {
+    for (const { id } of this.#core.rooms()) this.#changedRooms.add(id);
     this.#homeChanged = true;
   }
 
