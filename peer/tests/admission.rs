@@ -5,6 +5,8 @@ mod support;
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::join_all;
 use minicbor::Encoder;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
@@ -20,7 +22,7 @@ use symbolon_core::crypto::noise::{Initiator, Pattern};
 use symbolon_core::id::SessionId;
 use symbolon_core::link::{Kind, Signal, prologue};
 use symbolon_core::record::{Author, Policy, Record};
-use symbolon_core::signal::{Bytes, ServerMessage};
+use symbolon_core::signal::ServerMessage;
 
 async fn session(peer: &Peer) -> SessionId {
     peer.servers().await.unwrap()[0].session.expect("signed in")
@@ -200,7 +202,7 @@ fn views(text: &str) -> Vec<Vec<u8>> {
     strings(&serde_json::from_str(text).unwrap(), &mut found);
     let mut out = vec![text.as_bytes().to_vec()];
     for text in found {
-        out.extend(serde_json::from_value::<Bytes>(serde_json::json!(text)).ok().map(|bytes| bytes.0));
+        out.extend(URL_SAFE_NO_PAD.decode(&text).ok());
         let hex = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
         out.extend(text.as_bytes().chunks(2).map(hex).collect::<Option<Vec<u8>>>());
         out.push(text.into_bytes());
@@ -227,9 +229,7 @@ async fn ad5_the_server_sees_sessions_sizes_and_times_and_nothing_else() {
         deadline(world.until_text(peer, room, "potatoes-in-may; beans-in-june")).await;
     }
 
-    let base64 = |bytes: &[u8]| {
-        serde_json::to_value(Bytes(bytes.to_vec())).unwrap().as_str().unwrap().as_bytes().to_vec()
-    };
+    let base64 = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes).into_bytes();
     let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>().into_bytes();
     let mut secrets: Vec<(String, Vec<u8>)> = Vec::new();
     let mut add = |what: &str, bytes: &[u8]| {

@@ -19,19 +19,10 @@ fn pair(server: &Rendezvous) -> Homes {
     homes
 }
 
-/// Asks a home's agent anew with every `canvas` event until the list it gives is so long.
-fn until_many(homes: &Homes, home: &str, method: &str, many: usize) -> Value {
-    // Two connections, so that no event is passed over while an answer is awaited.
-    let (mut listener, mut program) = (homes.connect(home), homes.connect(home));
-    listener.call("subscribe", json!({ "room": "notes" }));
-    loop {
-        let answer = program.call(method, json!({ "room": "notes" }));
-        let list = if answer.is_array() { answer } else { answer[method].clone() };
-        if list.as_array().unwrap().len() == many {
-            return list;
-        }
-        listener.event("canvas");
-    }
+/// Waits until a home's agent has so many strokes on the canvas `main`.
+fn until_strokes(homes: &Homes, home: &str, many: usize) -> Value {
+    let so = |answer: &Value| answer["strokes"].as_array().unwrap().len() == many;
+    homes.until(home, "strokes", so)["strokes"].clone()
 }
 
 #[test]
@@ -44,8 +35,8 @@ fn st3_two_agents_draw_at_once_and_both_export_one_picture() {
         a.ask("draw", stroke(n, "#cc2244"));
         b.ask("draw", stroke(n, "#2244cc"));
     }
-    let drawn = until_many(&homes, "a", "strokes", 80);
-    assert_eq!(until_many(&homes, "b", "strokes", 80), drawn);
+    let drawn = until_strokes(&homes, "a", 80);
+    assert_eq!(until_strokes(&homes, "b", 80), drawn);
     for color in ["#cc2244", "#2244cc"] {
         let of: Vec<&Value> =
             drawn.as_array().unwrap().iter().filter(|stroke| stroke["color"] == color).collect();
@@ -65,7 +56,7 @@ fn st3_two_agents_draw_at_once_and_both_export_one_picture() {
     // The eraser of one takes from both.
     let erased = b.call("erase", json!({ "room": "notes", "at": [0, 0], "radius": 0.5 }));
     assert_eq!(erased, json!({ "erased": 4 }));
-    until_many(&homes, "a", "strokes", 76);
+    until_strokes(&homes, "a", 76);
 }
 
 #[test]
@@ -77,7 +68,7 @@ fn st3_a_drawing_outlives_its_agents_and_meets_the_text() {
     homes.run("b", &["draw", "notes", "--line", "-1.5,0", "--document", "plan"]).done();
     for home in ["a", "b"] {
         homes.run(home, &["wait", "notes", "--text-contains", "see"]).done();
-        until_many(&homes, home, "documents", 3);
+        homes.until(home, "documents", |documents| documents.as_array().unwrap().len() == 3);
         homes.run(home, &["down"]).done();
         assert_eq!(homes.run(home, &["cat", "notes"]).done(), "see 😀");
         assert_eq!(

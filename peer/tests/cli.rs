@@ -83,6 +83,9 @@ fn cl1_every_command_speaks_json() {
     assert_eq!(of(&id_a["device"])["self"], true);
     assert_eq!(of(&id_a["device"])["invited_by"], Value::Null);
 
+    let topology = a(&["topology", "notes"]);
+    assert_eq!(topology["present"].as_array().unwrap().len(), 2, "{topology}");
+    assert_eq!(topology["edges"].as_array().unwrap().len(), 1, "{topology}");
     assert_eq!(b(&["leave", "notes", "--yes"])["room"], room);
     assert_eq!(b(&["rooms"]), json!([]));
     let pages = homes.path("pages");
@@ -256,6 +259,8 @@ fn follow_shows_the_text_and_then_every_change() {
     let mut next = || serde_json::from_str::<Value>(&lines.next().unwrap().unwrap()).unwrap();
     assert_eq!(next(), json!({ "text": "one" }));
     homes.run("a", &["edit", "notes", "--insert", " two"]).done();
+    // Drawings and other documents are not in what is followed.
+    homes.run("a", &["draw", "notes", "--line", "1,2 3,4"]).done();
     homes.run("a", &["edit", "notes", "--delete", "0..4"]).done();
     assert_eq!(next()["changes"], json!([{ "at": 3, "deleted": 0, "inserted": " two" }]));
     assert_eq!(next()["changes"], json!([{ "at": 0, "deleted": 4, "inserted": "" }]));

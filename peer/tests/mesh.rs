@@ -19,29 +19,15 @@ fn pair(server: &str) -> Homes {
     homes
 }
 
-/// Asks a home's agent anew with every event until the answer is as wanted.
-fn until(homes: &Homes, home: &str, method: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-    // Two connections, so that no event is passed over while an answer is awaited.
-    let (mut listener, mut program) = (homes.connect(home), homes.connect(home));
-    listener.call("subscribe", json!({ "room": "notes" }));
-    loop {
-        let answer = program.call(method, json!({ "room": "notes" }));
-        if wanted(&answer) {
-            return answer;
-        }
-        listener.next().expect("the agent is there");
-    }
-}
-
 fn until_edge(homes: &Homes, home: &str, state: &str) -> Value {
-    let topology = until(homes, home, "topology", |topology| topology["edges"][0]["state"] == state);
+    let topology = homes.until(home, "topology", |topology| topology["edges"][0]["state"] == state);
     assert_eq!(topology["present"].as_array().unwrap().len(), 2);
     topology["edges"][0].clone()
 }
 
 fn reach(homes: &Homes, home: &str, reach: &str) {
     let so = |members: &Value| members.as_array().unwrap().iter().any(|member| member["reach"] == reach);
-    until(homes, home, "members", so);
+    homes.until(home, "members", so);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,18 +7,14 @@
 //! check_member ◄──── Noise IK 1 ─────── (chain of records, offer)
 //! ```
 
-use std::collections::BTreeSet;
-
-use minicbor::bytes::ByteVec;
-use minicbor::{Decode, Encode};
-
-use crate::cbor;
+use crate::cbor::{self, ByteVec};
 use crate::crypto::Rng;
 use crate::crypto::keys::{BoxKey, Domain, RoomSecret, SignKey, Signature, derive, verify};
 use crate::crypto::seal;
 use crate::id::{DeviceId, RecordId, SessionId, Topic};
 use crate::membership::{MAX_CHAIN, Membership, Records};
 use crate::record::{Author, Body, Record, RecordError};
+use crate::sorted::Set;
 use crate::ticket::Ticket;
 
 /// Bytes of every announcement, a member's or a newcomer's: a device id and its signature, sealed.
@@ -74,13 +70,12 @@ pub struct Prover {
     sign: SignKey,
 }
 
-#[derive(Encode, Decode)]
 struct Proof {
-    #[n(0)]
     acceptance: ByteVec,
-    #[n(1)]
     signature: Signature,
 }
+
+cbor::elements! { Proof { 0: acceptance, 1: signature } }
 
 impl Prover {
     /// Accepts the ticket's invite for the device of `author`.
@@ -223,7 +218,7 @@ pub fn introduction(
     let mut out = membership.chain(records, member).ok_or(Rejection::IssuerNotMember)?;
     out.extend(membership.chain(records, &issuer).ok_or(Rejection::IssuerNotMember)?);
     out.extend(records.get(invite).cloned());
-    let mut seen = BTreeSet::new();
+    let mut seen = Set::new();
     out.retain(|record| seen.insert(record.id()));
     if out.iter().map(|record| record.wire().len()).sum::<usize>() > MAX_CHAIN {
         return Err(Rejection::ChainTooLong);

@@ -4,10 +4,11 @@
 //! The machine knows ids and neighbours, not items. An author gives its own item to every neighbour of a small mesh;
 //! whoever passes an item on spares those that claim a link with its author and names it to them instead.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::id::DeviceId;
+use crate::sorted::Map;
 use crate::topology::FULL_MESH;
 
 /// What an item is known by: a record's or frame's id, or the hash of a link list.
@@ -50,10 +51,10 @@ struct Missing {
 #[derive(Default)]
 pub struct Gossip {
     /// Neighbours, and whether the link is in the tree.
-    neighbours: BTreeMap<DeviceId, bool>,
-    names: BTreeMap<DeviceId, Vec<ItemId>>,
+    neighbours: Map<DeviceId, bool>,
+    names: Map<DeviceId, Vec<ItemId>>,
     send_names_at: Option<Duration>,
-    missing: BTreeMap<ItemId, Missing>,
+    missing: Map<ItemId, Missing>,
 }
 
 impl Gossip {
@@ -162,9 +163,9 @@ impl Gossip {
                 out.push(Send::Have(device, names));
             }
         }
-        let due: BTreeSet<ItemId> =
+        let due: Vec<ItemId> =
             self.missing.iter().filter(|(_, missing)| missing.at <= now).map(|(id, _)| *id).collect();
-        let mut grafts: BTreeMap<DeviceId, Vec<ItemId>> = BTreeMap::new();
+        let mut grafts: Map<DeviceId, Vec<ItemId>> = Map::new();
         for id in due {
             let Some(missing) = self.missing.get_mut(&id) else { continue };
             match missing.sources.pop_front() {

@@ -7,8 +7,9 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use minicbor::{Decode, Decoder, Encode, Encoder};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::cbor::{Decode, Encode, Malformed, Reader, Writer};
 
 /// Why a text is not an identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -83,24 +84,15 @@ macro_rules! id {
             }
         }
 
-        impl<C> Encode<C> for $name {
-            fn encode<W: minicbor::encode::Write>(
-                &self,
-                e: &mut Encoder<W>,
-                _: &mut C,
-            ) -> Result<(), minicbor::encode::Error<W::Error>> {
-                e.bytes(&self.0)?;
-                Ok(())
+        impl Encode for $name {
+            fn encode(&self, writer: &mut Writer) {
+                self.0.encode(writer);
             }
         }
 
-        impl<'b, C> Decode<'b, C> for $name {
-            fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
-                let bytes = d.bytes()?;
-                bytes
-                    .try_into()
-                    .map(Self)
-                    .map_err(|_| minicbor::decode::Error::message("an id has 32 bytes"))
+        impl Decode<'_> for $name {
+            fn decode(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+                Decode::decode(reader).map(Self)
             }
         }
     };

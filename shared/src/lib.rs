@@ -29,7 +29,7 @@
 //!   [`presence`]: what members show of themselves.
 //! - [`frames`]: the signed change log; [`update`]: the check of each change before it is applied; [`canvas`]: drawings.
 //! - [`crypto`]: keys, sealing, handshakes, and a machine's own randomness.
-//! - [`id`], [`origin`], [`time`]: ids, servers' addresses, the time as machines are told it.
+//! - [`id`], [`origin`], [`time`]: ids, servers' addresses, the time as machines are told it; [`sorted`]: maps and sets.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod admission;
@@ -50,11 +50,12 @@ pub mod rendezvous;
 pub mod signal;
 #[cfg(feature = "sim")]
 pub mod sim;
+pub mod sorted;
 pub mod ticket;
 pub mod time;
 pub mod topology;
 pub mod update;
-#[cfg(test)]
-mod vectors;
+#[cfg(any(test, feature = "vectors"))]
+pub mod vectors;
 
-pub use cbor::DecodeError;
+pub use cbor::{ByteVec, DecodeError};

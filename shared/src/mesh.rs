@@ -1,9 +1,6 @@
 //! What two linked members say to each other: CBOR, cut into parts on the channel (PROTOCOL §8).
 
-use minicbor::bytes::ByteVec;
-use minicbor::{Decode, Encode};
-
-use crate::cbor::{self, DecodeError};
+use crate::cbor::{self, ByteVec, Decode, DecodeError, Encode, Malformed, Reader, Writer};
 use crate::frames::{ChainId, Frontier, MAX_FRAME};
 use crate::id::{DeviceId, RecordId, SessionId};
 
@@ -17,20 +14,49 @@ pub const BATCH_BYTES: usize = 256 * 1024;
 pub const MAX_IDS: usize = 1024;
 
 /// Something that all members get.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
     /// A membership record.
-    #[n(0)]
-    Record(#[n(0)] ByteVec),
+    Record(ByteVec),
     /// A frame of the change log.
-    #[n(1)]
-    Frame(#[n(0)] ByteVec),
+    Frame(ByteVec),
     /// A member's list of its links.
-    #[n(2)]
-    Links(#[n(0)] ByteVec),
+    Links(ByteVec),
     /// What a member shows of itself.
-    #[n(3)]
-    Presence(#[n(0)] ByteVec),
+    Presence(ByteVec),
+}
+
+impl Encode for Item {
+    fn encode(&self, writer: &mut Writer) {
+        let (kind, bytes) = match self {
+            Self::Record(bytes) => (0, bytes),
+            Self::Frame(bytes) => (1, bytes),
+            Self::Links(bytes) => (2, bytes),
+            Self::Presence(bytes) => (3, bytes),
+        };
+        variant(writer, kind, 1);
+        bytes.encode(writer);
+    }
+}
+
+impl Decode<'_> for Item {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        reader.tuple(2)?;
+        Ok(match reader.integer()? {
+            0 => Self::Record(reader.only()?),
+            1 => Self::Frame(reader.only()?),
+            2 => Self::Links(reader.only()?),
+            3 => Self::Presence(reader.only()?),
+            _ => return Err(Malformed),
+        })
+    }
+}
+
+/// The begin of one of several kinds, with so many members.
+fn variant(writer: &mut Writer, kind: u64, members: usize) {
+    writer.list(2);
+    writer.unsigned(kind);
+    writer.list(members);
 }
 
 impl Item {
@@ -43,15 +69,15 @@ impl Item {
 }
 
 /// What a member knows: its newest records, and how many frames of each chain it has.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Knowledge {
     /// Newest records.
-    #[n(0)]
     pub heads: Vec<RecordId>,
     /// Frames per chain.
-    #[n(1)]
     pub chains: Vec<(ChainId, u32)>,
 }
+
+cbor::elements! { Knowledge { 0: heads, 1: chains } }
 
 impl Knowledge {
     /// From its two parts.
@@ -61,64 +87,98 @@ impl Knowledge {
 
     /// The frames part.
     pub fn frontier(&self) -> Frontier {
-        Frontier(self.chains.iter().copied().collect())
+        let mut chains = self.chains.clone();
+        // Whoever follows the rules sends them sorted; of two entries for one chain the last counts.
+        chains.sort_by_key(|(chain, _)| *chain);
+        Frontier(chains.into_iter().collect())
     }
 }
 
 /// A message over a link.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
     /// What the sender knows; first on every link.
-    #[n(0)]
-    Know(#[n(0)] Knowledge),
+    Know(Knowledge),
     /// Asks for what the sender lacks.
-    #[n(1)]
-    Pull(#[n(0)] Knowledge),
+    Pull(Knowledge),
     /// The answer to a pull, causes first.
-    #[n(2)]
     Batch {
         /// Records, then frames.
-        #[n(0)]
         items: Vec<Item>,
         /// Whether there is more; the puller asks again.
-        #[n(1)]
         more: bool,
     },
     /// Something new, pushed along the tree.
-    #[n(3)]
-    Push(#[n(0)] Vec<Item>),
+    Push(Vec<Item>),
     /// Something new, named to those outside the tree.
-    #[n(4)]
-    Have(#[n(0)] Vec<ByteVec>),
+    Have(Vec<ByteVec>),
     /// The sender wants these, and the link in its tree.
-    #[n(5)]
-    Graft(#[n(0)] Vec<ByteVec>),
+    Graft(Vec<ByteVec>),
     /// The sender has this from elsewhere: the link leaves the tree.
-    #[n(6)]
     Prune,
     /// A sealed signal for a neighbour of the receiver, or for the receiver itself.
-    #[n(7)]
-    Relay(#[n(0)] Relay),
+    Relay(Relay),
 }
 
 /// A sealed signal on its way through a common neighbour (PROTOCOL §8.5).
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relay {
     /// Who sends it.
-    #[n(0)]
     pub from: DeviceId,
     /// Its session on the mesh.
-    #[n(1)]
     pub from_session: SessionId,
     /// For whom.
-    #[n(2)]
     pub to: DeviceId,
     /// The receiver's session on the mesh.
-    #[n(3)]
     pub to_session: SessionId,
     /// As in a signal through the server.
-    #[n(4)]
     pub body: ByteVec,
+}
+
+cbor::elements! { Relay { 0: from, 1: from_session, 2: to, 3: to_session, 4: body } }
+
+impl Encode for Message {
+    fn encode(&self, writer: &mut Writer) {
+        match self {
+            Self::Know(known) => only(writer, 0, known),
+            Self::Pull(known) => only(writer, 1, known),
+            Self::Batch { items, more } => {
+                variant(writer, 2, 2);
+                items.encode(writer);
+                more.encode(writer);
+            }
+            Self::Push(items) => only(writer, 3, items),
+            Self::Have(ids) => only(writer, 4, ids),
+            Self::Graft(ids) => only(writer, 5, ids),
+            Self::Prune => variant(writer, 6, 0),
+            Self::Relay(relay) => only(writer, 7, relay),
+        }
+    }
+}
+
+fn only(writer: &mut Writer, kind: u64, member: &impl Encode) {
+    variant(writer, kind, 1);
+    member.encode(writer);
+}
+
+impl Decode<'_> for Message {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        reader.tuple(2)?;
+        Ok(match reader.integer()? {
+            0 => Self::Know(reader.only()?),
+            1 => Self::Pull(reader.only()?),
+            2 => return cbor::take!(reader, false, { 0: items, 1: more }, Self::Batch),
+            3 => Self::Push(reader.only()?),
+            4 => Self::Have(reader.only()?),
+            5 => Self::Graft(reader.only()?),
+            6 => {
+                reader.skip()?;
+                Self::Prune
+            }
+            7 => Self::Relay(reader.only()?),
+            _ => return Err(Malformed),
+        })
+    }
 }
 
 impl Message {

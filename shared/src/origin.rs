@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use minicbor::{Decode, Decoder, Encode, Encoder};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::cbor::{Decode, Encode, Malformed, Reader, Writer};
 
 /// The path at which a server speaks the protocol.
 pub const PATH: &str = "/ws";
@@ -139,20 +140,15 @@ impl<'de> Deserialize<'de> for Origin {
     }
 }
 
-impl<C> Encode<C> for Origin {
-    fn encode<W: minicbor::encode::Write>(
-        &self,
-        e: &mut Encoder<W>,
-        _: &mut C,
-    ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        e.str(&self.to_string())?;
-        Ok(())
+impl Encode for Origin {
+    fn encode(&self, writer: &mut Writer) {
+        writer.text(&self.to_string());
     }
 }
 
-impl<'b, C> Decode<'b, C> for Origin {
-    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
-        d.str()?.parse().map_err(|_| minicbor::decode::Error::message("not a server's address"))
+impl Decode<'_> for Origin {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        reader.text()?.parse().map_err(|_| Malformed)
     }
 }
 

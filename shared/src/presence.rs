@@ -2,10 +2,7 @@
 //!
 //! Each open Y.Doc has one state, JSON text as Yjs' awareness has it. It is signed, passed on, and never stored.
 
-use minicbor::bytes::ByteVec;
-use minicbor::{Decode, Encode};
-
-use crate::cbor;
+use crate::cbor::{self, ByteVec};
 use crate::crypto::keys::{Domain, SignKey, Signature, verify};
 use crate::frames::ChainId;
 use crate::id::{DeviceId, RoomId};
@@ -27,30 +24,23 @@ pub struct Presence {
     pub wire: Vec<u8>,
 }
 
-#[derive(Encode, Decode)]
-#[cbor(map)]
 struct Fields {
-    #[n(0)]
     room: RoomId,
-    #[n(1)]
     device: DeviceId,
-    #[n(2)]
     incarnation: u32,
-    #[n(3)]
     started: u64,
-    #[n(4)]
     seq: u64,
-    #[n(5)]
     state: Option<String>,
 }
 
-#[derive(Encode, Decode)]
+cbor::members! { Fields { 0: room, 1: device, 2: incarnation, 3: started, 4: seq, 5: state } }
+
 struct Wire {
-    #[n(0)]
     body: ByteVec,
-    #[n(1)]
     signature: Signature,
 }
+
+cbor::elements! { Wire { 0: body, 1: signature } }
 
 impl Presence {
     /// Signs a state, which must be one by [`is_state`].

@@ -8,7 +8,6 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use minicbor::{Decode, Encode};
 use zeroize::Zeroize as _;
 
 use crate::cbor;
@@ -45,16 +44,15 @@ pub enum TicketError {
 }
 
 /// A server in a ticket, with its key if the issuer has met it.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TicketServer {
     /// Where it is dialled.
-    #[n(0)]
     pub origin: Origin,
     /// The key it had when the issuer met it.
-    #[n(1)]
     pub key: Option<ServerKey>,
 }
+
+cbor::members! { TicketServer { 0: origin, 1: key } }
 
 /// A ticket: the half that fits one invite of one room.
 #[derive(Clone, PartialEq, Eq)]
@@ -79,30 +77,22 @@ pub struct Ticket {
     pub bound: Option<DeviceId>,
 }
 
-#[derive(Encode, Decode)]
-#[cbor(map)]
 struct Fields {
-    #[n(0)]
     version: u8,
-    #[n(1)]
     servers: Vec<TicketServer>,
-    #[n(2)]
     room: RoomId,
-    #[cbor(n(3), with = "minicbor::bytes")]
     secret: [u8; 32],
-    #[n(4)]
     issuer: DeviceId,
-    #[n(5)]
     issuer_box: BoxKey,
-    #[n(6)]
     invite: RecordId,
-    #[cbor(n(7), with = "minicbor::bytes")]
     seed: [u8; 32],
-    #[n(8)]
     expires: u64,
-    #[n(9)]
     bound: Option<DeviceId>,
 }
+
+cbor::members! { Fields {
+    0: version, 1: servers, 2: room, 3: secret, 4: issuer, 5: issuer_box, 6: invite, 7: seed, 8: expires, 9: bound,
+} }
 
 impl Ticket {
     /// The key that signs the acceptance.
@@ -154,12 +144,11 @@ impl FromStr for Ticket {
         if sha256(bytes)[..CHECKSUM] != *checksum {
             return Err(TicketError::Damaged);
         }
-        #[derive(Decode)]
-        #[cbor(map)]
         struct Version {
-            #[n(0)]
             version: u8,
         }
+
+        cbor::members! { Version { 0: version } }
         let Version { version } = cbor::decode(bytes).map_err(|_| TicketError::Damaged)?;
         if version != 1 {
             return Err(TicketError::Version(version));

@@ -2,10 +2,7 @@
 //!
 //! Two lists make a link sure; what one end says alone is a claim; what ought to be and is in no list is a gap.
 
-use minicbor::bytes::ByteVec;
-use minicbor::{Decode, Encode};
-
-use crate::cbor;
+use crate::cbor::{self, ByteVec};
 use crate::crypto::keys::{Domain, SignKey, Signature, verify};
 use crate::id::{DeviceId, RoomId, SessionId};
 
@@ -30,30 +27,23 @@ pub struct LinkList {
     pub wire: Vec<u8>,
 }
 
-#[derive(Encode, Decode)]
-#[cbor(map)]
 struct Fields {
-    #[n(0)]
     room: RoomId,
-    #[n(1)]
     device: DeviceId,
-    #[n(2)]
     session: SessionId,
-    #[n(3)]
     started: u64,
-    #[n(4)]
     seq: u64,
-    #[n(5)]
     links: Vec<DeviceId>,
 }
 
-#[derive(Encode, Decode)]
+cbor::members! { Fields { 0: room, 1: device, 2: session, 3: started, 4: seq, 5: links } }
+
 struct Wire {
-    #[n(0)]
     body: ByteVec,
-    #[n(1)]
     signature: Signature,
 }
+
+cbor::elements! { Wire { 0: body, 1: signature } }
 
 impl LinkList {
     /// Signs a list.
@@ -122,18 +112,21 @@ pub enum EdgeState {
     Gap,
 }
 
-/// What is known about those who are here; `claims(from, to)` says whether `from` claims a link with `to`.
-pub fn topology(present: Vec<DeviceId>, claims: impl Fn(&DeviceId, &DeviceId) -> bool) -> Topology {
+/// What is known about those who are here; `claims(from, to)` says whether `from` claims a link with `to`, or `None` if
+/// nobody knows what it claims.
+pub fn topology(present: Vec<DeviceId>, claims: impl Fn(&DeviceId, &DeviceId) -> Option<bool>) -> Topology {
     let mut edges = Vec::new();
     for (n, a) in present.iter().enumerate() {
         let wanted = expected(a, present.iter().copied());
         for b in &present[n + 1..] {
             let state = match (claims(a, b), claims(b, a)) {
-                (true, true) => EdgeState::Confirmed,
-                (true, false) => EdgeState::Claimed { by: *a },
-                (false, true) => EdgeState::Claimed { by: *b },
-                (false, false) if wanted.contains(b) => EdgeState::Gap,
-                (false, false) => continue,
+                (Some(true), Some(true)) => EdgeState::Confirmed,
+                (Some(true), _) => EdgeState::Claimed { by: *a },
+                (_, Some(true)) => EdgeState::Claimed { by: *b },
+                // Of two whose lists have not come yet nothing is known, so nothing is missing.
+                (None, None) => continue,
+                _ if wanted.contains(b) => EdgeState::Gap,
+                _ => continue,
             };
             edges.push(Edge { a: *a, b: *b, state });
         }
@@ -156,10 +149,18 @@ mod tests {
     fn me5_links_are_confirmed_by_both_ends_claimed_by_one_or_missing() {
         let [a, b, c] = [1, 2, 3].map(|n| DeviceId::from_bytes([n; 32]));
         let said = [(a, b), (b, a), (c, a)];
-        let topology = topology(vec![a, b, c], |from, to| said.contains(&(*from, *to)));
+        let topology = super::topology(vec![a, b, c], |from, to| Some(said.contains(&(*from, *to))));
         let states: Vec<EdgeState> = topology.edges.iter().map(|edge| edge.state).collect();
         assert_eq!(states, [EdgeState::Confirmed, EdgeState::Claimed { by: c }, EdgeState::Gap]);
         let pairs: Vec<_> = topology.edges.iter().map(|edge| (edge.a, edge.b)).collect();
         assert_eq!(pairs, [(a, b), (a, c), (b, c)]);
+    }
+
+    #[test]
+    fn me5_nothing_is_missing_between_two_of_whom_nothing_is_known() {
+        let [a, b, c] = [1, 2, 3].map(|n| DeviceId::from_bytes([n; 32]));
+        let topology = super::topology(vec![a, b, c], |from, _| (*from == a).then_some(false));
+        let states: Vec<_> = topology.edges.iter().map(|edge| (edge.a, edge.b, edge.state)).collect();
+        assert_eq!(states, [(a, b, EdgeState::Gap), (a, c, EdgeState::Gap)]);
     }
 }

@@ -6,8 +6,8 @@ mod sim;
 
 use std::collections::BTreeSet;
 
-use minicbor::bytes::ByteVec;
 use sim::{S, all_linked, is_ready, picture, room, same_state, settled, text, ticket};
+use symbolon_core::ByteVec;
 use symbolon_core::frames::ChainId;
 use symbolon_core::id::{RecordId, SessionId};
 use symbolon_core::mesh::{Item, Knowledge, Message, Relay};

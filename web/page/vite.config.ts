@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
-import { compressed, precached } from './build/finish.mjs';
+import { compressed, precached, preloaded } from './build/finish.mjs';
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
@@ -25,5 +25,5 @@ export default defineConfig(({ mode }) => ({
     modulePreload: { polyfill: false },
     sourcemap: false,
   },
-  plugins: [precached(here('./src/sw.js')), compressed()],
+  plugins: [preloaded(), precached(here('./src/sw.js')), compressed()],
 }));

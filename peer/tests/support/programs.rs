@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use symbolon_server::key::KeySource;
@@ -68,6 +68,22 @@ impl Homes {
         self.dir.path().join(home)
     }
 
+    /// Asks a home's agent about the room `notes`, anew with every event there, until the answer is as wanted.
+    pub fn until(&self, home: &str, method: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        // Two connections, so that no event is passed over while an answer is awaited.
+        let (mut listener, mut program) = (self.connect(home), self.connect(home));
+        listener.call("subscribe", json!({ "room": "notes" }));
+        let start = Instant::now();
+        loop {
+            let answer = program.call(method, json!({ "room": "notes" }));
+            if wanted(&answer) {
+                return answer;
+            }
+            assert!(start.elapsed() < DEADLINE, "{method} still gives {answer}");
+            listener.next().expect("the agent is there");
+        }
+    }
+
     /// A command for a home, not started yet.
     pub fn command(&self, home: &str, arguments: &[impl AsRef<OsStr>]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_symbolon"));
@@ -126,7 +142,7 @@ pub fn kill(pid: i64) {
         Ok(stat) => stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')),
         Err(_) => true,
     };
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     while !gone() {
         assert!(start.elapsed() < DEADLINE, "{pid} does not end");
         std::thread::yield_now();
@@ -202,7 +218,9 @@ impl Program {
 
     /// The next event of a kind.
     pub fn event(&mut self, kind: &str) -> Value {
+        let start = Instant::now();
         loop {
+            assert!(start.elapsed() < DEADLINE, "no event {kind}");
             let message = self.next().expect("the agent is there");
             if message["method"] == "event" && message["params"]["type"] == kind {
                 return message["params"].clone();

@@ -2,11 +2,11 @@
 
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use hkdf::Hkdf;
-use minicbor::{Decode, Decoder, Encode, Encoder};
 use sha2::Sha256;
 use zeroize::{Zeroize as _, ZeroizeOnDrop};
 
 use super::Rng;
+use crate::cbor::{Decode, Encode, Malformed, Reader, Writer};
 use crate::id::{DeviceId, ServerKey, SessionId, Topic};
 
 /// A signature did not verify, or its key is not one.
@@ -36,21 +36,15 @@ impl std::fmt::Debug for Signature {
     }
 }
 
-impl<C> Encode<C> for Signature {
-    fn encode<W: minicbor::encode::Write>(
-        &self,
-        e: &mut Encoder<W>,
-        _: &mut C,
-    ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        e.bytes(&self.0)?;
-        Ok(())
+impl Encode for Signature {
+    fn encode(&self, writer: &mut Writer) {
+        self.0.encode(writer);
     }
 }
 
-impl<'b, C> Decode<'b, C> for Signature {
-    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
-        let bytes = d.bytes()?;
-        bytes.try_into().map(Self).map_err(|_| minicbor::decode::Error::message("a signature has 64 bytes"))
+impl Decode<'_> for Signature {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Decode::decode(reader).map(Self)
     }
 }
 
@@ -177,21 +171,15 @@ impl std::fmt::Debug for BoxKey {
     }
 }
 
-impl<C> Encode<C> for BoxKey {
-    fn encode<W: minicbor::encode::Write>(
-        &self,
-        e: &mut Encoder<W>,
-        _: &mut C,
-    ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        e.bytes(&self.0)?;
-        Ok(())
+impl Encode for BoxKey {
+    fn encode(&self, writer: &mut Writer) {
+        self.0.encode(writer);
     }
 }
 
-impl<'b, C> Decode<'b, C> for BoxKey {
-    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
-        let bytes = d.bytes()?;
-        bytes.try_into().map(Self).map_err(|_| minicbor::decode::Error::message("a box key has 32 bytes"))
+impl Decode<'_> for BoxKey {
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Decode::decode(reader).map(Self)
     }
 }
 

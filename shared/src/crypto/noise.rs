@@ -157,7 +157,7 @@ impl Transport {
     }
 
     /// The handshake's hash, for the vectors.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "vectors"))]
     pub(crate) fn hash(&self) -> &[u8; 32] {
         &self.hash
     }

@@ -1,11 +1,12 @@
 //! The chains of one room.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{ChainId, Frame, Frontier, MAX_SEEN};
 use crate::crypto::keys::SignKey;
 use crate::id::{DeviceId, FrameId, RoomId};
+use crate::sorted::{Map, Set};
 use crate::update::{self, Checked, Known, Shape, UpdateError};
 
 /// How many bytes of frames may wait for what they depend on. More come again with the next exchange of frontiers.
@@ -39,7 +40,6 @@ pub enum Misbehaviour {
 }
 
 struct Chain {
-    id: ChainId,
     entries: Vec<Entry>,
     /// Cut off: its author was caught.
     cut: bool,
@@ -57,7 +57,7 @@ struct Entry {
 pub struct Log {
     room: RoomId,
     chains: Vec<Chain>,
-    index: BTreeMap<ChainId, usize>,
+    index: Map<ChainId, usize>,
     by_client: HashMap<u64, usize>,
     by_id: HashMap<FrameId, (usize, u32)>,
     /// All frames in the order they were accepted: causes first.
@@ -65,7 +65,7 @@ pub struct Log {
     /// Waiting for the frame with this id.
     waiting: HashMap<FrameId, Vec<Frame>>,
     /// Waiting for their author to be a member.
-    strangers: BTreeMap<DeviceId, Vec<Frame>>,
+    strangers: HashMap<DeviceId, Vec<Frame>>,
     waiting_bytes: usize,
     /// What the accepted updates made, to hold the next one against.
     shape: Shape,
@@ -77,12 +77,12 @@ impl Log {
         Self {
             room,
             chains: Vec::new(),
-            index: BTreeMap::new(),
+            index: Map::new(),
             by_client: HashMap::new(),
             by_id: HashMap::new(),
             order: Vec::new(),
             waiting: HashMap::new(),
-            strangers: BTreeMap::new(),
+            strangers: HashMap::new(),
             waiting_bytes: 0,
             shape: Shape::default(),
         }
@@ -112,7 +112,7 @@ impl Log {
 
     /// How many frames of each chain there are.
     pub fn frontier(&self) -> Frontier {
-        Frontier(self.chains.iter().map(|chain| (chain.id, chain.entries.len() as u32)).collect())
+        Frontier(self.index.iter().map(|(id, ix)| (*id, self.chains[*ix].entries.len() as u32)).collect())
     }
 
     /// How many frames of this chain there are.
@@ -135,7 +135,7 @@ impl Log {
 
     /// Tries again what waited for its author to be a member.
     pub fn membership_changed(&mut self, counts: impl Fn(&DeviceId) -> bool) -> Vec<Frame> {
-        let ready: Vec<DeviceId> = self.strangers.keys().filter(|device| counts(device)).copied().collect();
+        let ready: Set<DeviceId> = self.strangers.keys().filter(|device| counts(device)).copied().collect();
         let mut accepted = Vec::new();
         for device in ready {
             for frame in self.strangers.remove(&device).unwrap_or_default() {
@@ -290,7 +290,7 @@ impl Log {
         }
         self.by_client.insert(chain.client(), ix);
         self.index.insert(chain, ix);
-        self.chains.push(Chain { id: chain, entries: Vec::new(), cut: false });
+        self.chains.push(Chain { entries: Vec::new(), cut: false });
         Some(ix)
     }
 

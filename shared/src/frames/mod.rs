@@ -9,10 +9,7 @@ pub use log::{Inserted, Log, Misbehaviour};
 
 use std::sync::Arc;
 
-use minicbor::bytes::{ByteSlice, ByteVec};
-use minicbor::{Decode, Encode};
-
-use crate::cbor::{self, DecodeError};
+use crate::cbor::{self, ByteVec, DecodeError};
 use crate::crypto::keys::{BadSignature, Domain, SignKey, Signature, sha256, verify};
 use crate::id::{DeviceId, FrameId, RoomId};
 use crate::update;
@@ -24,15 +21,15 @@ pub const MAX_FRAME: usize = update::MAX_UPDATE + 64 * 1024;
 pub const MAX_SEEN: usize = 1024;
 
 /// One author's chain of frames: a device may have several Y.Docs open, each with an incarnation of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChainId {
     /// Who signs.
-    #[n(0)]
     pub author: DeviceId,
     /// Counts up from 0.
-    #[n(1)]
     pub incarnation: u32,
 }
+
+cbor::elements! { ChainId { 0: author, 1: incarnation } }
 
 impl ChainId {
     /// The Yjs client id of this chain: the first 53 bits of SHA-256(author ‖ incarnation).
@@ -46,7 +43,7 @@ impl ChainId {
 
 /// How many frames of each chain somebody has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Frontier(pub std::collections::BTreeMap<ChainId, u32>);
+pub struct Frontier(pub crate::sorted::Map<ChainId, u32>);
 
 impl Frontier {
     /// Frames of this chain.
@@ -79,32 +76,24 @@ pub struct Frame {
     wire: Arc<[u8]>,
 }
 
-#[derive(Encode, Decode)]
 struct Wire {
-    #[n(0)]
     body: ByteVec,
-    #[n(1)]
     signature: Signature,
 }
 
-#[derive(Encode, Decode)]
-#[cbor(map)]
+cbor::elements! { Wire { 0: body, 1: signature } }
+
 struct Fields<'a> {
-    #[n(0)]
     room: RoomId,
-    #[n(1)]
     author: DeviceId,
-    #[n(2)]
     incarnation: u32,
-    #[n(3)]
     seq: u32,
-    #[n(4)]
     prev: Option<FrameId>,
-    #[n(5)]
     seen: Vec<FrameId>,
-    #[b(6)]
-    update: &'a ByteSlice,
+    update: &'a [u8],
 }
+
+cbor::members! { Fields<'b> { 0: room, 1: author, 2: incarnation, 3: seq, 4: prev, 5: seen, 6: update } }
 
 /// Why bytes are not a frame.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -166,8 +155,7 @@ impl Frame {
         update: &[u8],
     ) -> Self {
         let author = key.device();
-        let fields =
-            Fields { room, author, incarnation, seq, prev, seen: seen.clone(), update: update.into() };
+        let fields = Fields { room, author, incarnation, seq, prev, seen: seen.clone(), update };
         let body = cbor::encode(&fields);
         let id = FrameId::from_bytes(sha256(&body));
         let signature = key.sign(Domain::Frame, &body);

@@ -1,10 +1,7 @@
 //! Signals between two sessions, and the handshake's first message as its receiver sees it (PROTOCOL §6.3).
 
-use minicbor::bytes::ByteVec;
-use minicbor::{Decode, Encode};
-
 use super::MAX_SDP;
-use crate::cbor;
+use crate::cbor::{self, ByteVec};
 use crate::crypto::Rng;
 use crate::crypto::keys::{BoxKey, BoxSecret};
 use crate::crypto::noise::{HandshakeError, Pattern, Responder};
@@ -72,16 +69,13 @@ pub fn prologue(room: &RoomId, initiator: &SessionId, responder: &SessionId, tag
 }
 
 /// The payload of message 1.
-#[derive(Encode, Decode)]
-#[cbor(map)]
 pub(super) struct First {
-    #[n(0)]
     sdp: String,
     /// IK only: what shows the initiator to be a member.
-    #[n(1)]
-    #[cbor(default)]
     records: Vec<ByteVec>,
 }
+
+cbor::members! { First { 0: sdp, 1: records or Vec::new() } }
 
 impl First {
     pub(super) fn new(sdp: String, records: &[Record]) -> Self {
@@ -90,12 +84,11 @@ impl First {
 }
 
 /// The payload of message 2.
-#[derive(Encode, Decode)]
-#[cbor(map)]
 pub(super) struct Second {
-    #[n(0)]
     pub(super) sdp: String,
 }
+
+cbor::members! { Second { 0: sdp } }
 
 /// A first message that opened. Whether its sender may link with us is for the caller to check.
 pub struct Incoming {

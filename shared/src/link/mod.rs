@@ -23,8 +23,6 @@ pub use parts::PART;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use minicbor::{Decode, Encode};
-
 use crate::admission::Admitted;
 use crate::cbor;
 use crate::crypto::Rng;
@@ -149,12 +147,11 @@ pub struct Link {
     ending: Option<(Duration, CloseReason)>,
 }
 
-#[derive(Encode, Decode)]
-#[cbor(map)]
 struct Candidate {
-    #[n(0)]
     candidate: String,
 }
+
+cbor::members! { Candidate { 0: candidate } }
 
 impl Link {
     /// Begins a link to a newcomer that proved a ticket: Noise IK, with the records that show who we are.

@@ -7,11 +7,10 @@ mod records;
 
 pub use records::{Inserted, Records};
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::crypto::keys::BoxKey;
 use crate::id::{DeviceId, RecordId};
 use crate::record::{Acceptance, Body, DeviceRecord, Invite, Record};
+use crate::sorted::{Map, Set};
 
 /// The longest chain of records from a member to the genesis that a handshake carries, in bytes.
 pub const MAX_CHAIN: usize = 48 * 1024;
@@ -43,17 +42,17 @@ pub struct Admission {
 /// Who is a member, and which invites have places left.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Membership {
-    members: BTreeMap<DeviceId, Member>,
+    members: Map<DeviceId, Box<Member>>,
     /// Every device that a member ever let in, whether or not its place went to another.
-    admitted: BTreeMap<DeviceId, Member>,
-    invites: BTreeMap<RecordId, Places>,
+    admitted: Map<DeviceId, Box<Member>>,
+    invites: Map<RecordId, Places>,
 }
 
 /// The state of one invite that a member issued.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Places {
     left: u32,
-    takers: BTreeSet<DeviceId>,
+    takers: Set<DeviceId>,
 }
 
 impl Membership {
@@ -63,8 +62,8 @@ impl Membership {
         let genesis = records.genesis();
         let Body::Genesis(body) = genesis.body() else { return this };
         let founder = Member { device: body.founder.clone(), invited_by: None, admission: None, rank: 0 };
-        this.members.insert(founder.device.device, founder.clone());
-        this.admitted.insert(founder.device.device, founder);
+        insert(&mut this.members, founder.clone());
+        insert(&mut this.admitted, founder);
         // Those let in let others in: each round adds some, or a shorter way to the genesis, or is the last.
         let acceptances = acceptances(records);
         while this.admit_round(records, &acceptances) {}
@@ -75,11 +74,7 @@ impl Membership {
         this
     }
 
-    fn admit_round(
-        &mut self,
-        records: &Records,
-        acceptances: &BTreeMap<RecordId, Vec<Candidate<'_>>>,
-    ) -> bool {
+    fn admit_round(&mut self, records: &Records, acceptances: &Map<RecordId, Vec<Candidate<'_>>>) -> bool {
         let mut grew = false;
         for (id, candidates) in acceptances {
             let Some((_, rank)) = self.invite(records, id) else { continue };
@@ -113,7 +108,7 @@ impl Membership {
         let Some((invite, rank)) = self.invite(records, id) else { return };
         let mut placed = self.let_in(candidates);
         if placed.len() > invite.uses as usize {
-            let pasts: Vec<Vec<BTreeSet<RecordId>>> =
+            let pasts: Vec<Vec<Set<RecordId>>> =
                 placed.iter().map(|(_, by)| by.iter().map(|id| records.past(id)).collect()).collect();
             let earlier = |i: usize| {
                 let knew = |j: &usize| pasts[i].iter().all(|p| placed[*j].1.iter().any(|id| p.contains(id)));
@@ -136,12 +131,12 @@ impl Membership {
 
     /// The member with this device, if it is one.
     pub fn member(&self, device: &DeviceId) -> Option<&Member> {
-        self.members.get(device)
+        self.members.get(device).map(|member| &**member)
     }
 
     /// All members, by device.
     pub fn members(&self) -> impl Iterator<Item = (&DeviceId, &Member)> {
-        self.members.iter()
+        self.members.iter().map(|(device, member)| (device, &**member))
     }
 
     /// How many members there are.
@@ -179,7 +174,7 @@ impl Membership {
         self.member(device)?;
         let mut steps = Vec::new();
         let mut needed = vec![*device];
-        let mut done = BTreeSet::new();
+        let mut done = Set::new();
         while let Some(device) = needed.pop() {
             if !done.insert(device) {
                 continue;
@@ -227,24 +222,24 @@ impl Candidate<'_> {
 
 /// Adds a member; says whether that changed anything. A device let in twice stands by the admission nearest to the
 /// genesis, then the smallest id.
-fn insert(members: &mut BTreeMap<DeviceId, Member>, member: Member) -> bool {
+fn insert(members: &mut Map<DeviceId, Box<Member>>, member: Member) -> bool {
     let key = |m: &Member| (m.rank, m.admission);
     let stands = members.get(&member.device.device).is_some_and(|known| key(known) <= key(&member));
     if !stands {
-        members.insert(member.device.device, member);
+        members.insert(member.device.device, Box::new(member));
     }
     !stands
 }
 
 /// Per invite, the acceptances ([`Records`] holds only those that its key signed), in the order of their ids. One device counts once per invite.
-fn acceptances(records: &Records) -> BTreeMap<RecordId, Vec<Candidate<'_>>> {
-    let mut by_acceptance: BTreeMap<RecordId, Vec<(DeviceId, RecordId)>> = BTreeMap::new();
+fn acceptances(records: &Records) -> Map<RecordId, Vec<Candidate<'_>>> {
+    let mut by_acceptance: Map<RecordId, Vec<(DeviceId, RecordId)>> = Map::new();
     for record in records.iter() {
         if let Body::Countersignature(body) = record.body() {
             by_acceptance.entry(body.acceptance).or_default().push((body.author, record.id()));
         }
     }
-    let mut out: BTreeMap<RecordId, Vec<Candidate<'_>>> = BTreeMap::new();
+    let mut out: Map<RecordId, Vec<Candidate<'_>>> = Map::new();
     for (id, countersigners) in by_acceptance {
         let Some(Body::Acceptance(acceptance)) = records.get(&id).map(Record::body) else { continue };
         let candidates = out.entry(acceptance.invite).or_default();

@@ -1,9 +1,8 @@
 //! The records of one room: a hash DAG with the genesis as its root.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::id::{RecordId, RoomId};
 use crate::record::{Body, Record};
+use crate::sorted::{Map, Set};
 
 /// How many records may wait for their predecessors. More come again with the next exchange of frontiers.
 const MAX_WAITING: usize = 1024;
@@ -26,10 +25,10 @@ pub enum Inserted {
 pub struct Records {
     room: RoomId,
     genesis: Record,
-    by_id: BTreeMap<RecordId, Record>,
+    by_id: Map<RecordId, Record>,
     /// Those that no other record follows.
-    heads: BTreeSet<RecordId>,
-    waiting: BTreeMap<RecordId, Record>,
+    heads: Set<RecordId>,
+    waiting: Map<RecordId, Record>,
 }
 
 impl Records {
@@ -39,10 +38,10 @@ impl Records {
         let room = genesis.room()?;
         Some(Self {
             room,
-            by_id: BTreeMap::from([(genesis.id(), genesis.clone())]),
-            heads: BTreeSet::from([genesis.id()]),
+            by_id: Map::from_iter([(genesis.id(), genesis.clone())]),
+            heads: Set::from_iter([genesis.id()]),
             genesis,
-            waiting: BTreeMap::new(),
+            waiting: Map::new(),
         })
     }
 
@@ -50,7 +49,7 @@ impl Records {
     pub(crate) fn unlinked(genesis: Record, excerpt: &[Record]) -> Self {
         let room = RoomId::from_bytes(*genesis.id().as_bytes());
         let by_id = excerpt.iter().map(|record| (record.id(), record.clone())).collect();
-        let mut this = Self { room, genesis, by_id, heads: BTreeSet::new(), waiting: BTreeMap::new() };
+        let mut this = Self { room, genesis, by_id, heads: Set::new(), waiting: Map::new() };
         let unfit: Vec<RecordId> =
             this.by_id.values().filter(|record| !this.fits(record)).map(Record::id).collect();
         for id in unfit {
@@ -95,7 +94,7 @@ impl Records {
     }
 
     /// All that the record follows, itself included.
-    pub fn past(&self, id: &RecordId) -> BTreeSet<RecordId> {
+    pub fn past(&self, id: &RecordId) -> Set<RecordId> {
         self.closure([*id])
     }
 
@@ -177,8 +176,8 @@ impl Records {
         self.by_id.insert(record.id(), record);
     }
 
-    fn closure(&self, from: impl IntoIterator<Item = RecordId>) -> BTreeSet<RecordId> {
-        let mut out = BTreeSet::new();
+    fn closure(&self, from: impl IntoIterator<Item = RecordId>) -> Set<RecordId> {
+        let mut out = Set::new();
         let mut stack: Vec<RecordId> = from.into_iter().collect();
         while let Some(id) = stack.pop() {
             if let Some(record) = self.by_id.get(&id)

@@ -1,6 +1,5 @@
 //! Links between members: who calls whom, by which way, and what comes of it (PROTOCOL §6.3, §8.5).
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Ctx;
@@ -16,6 +15,7 @@ use crate::link::{CloseReason, Incoming, Kind, Link, LinkOutput, Signal, prologu
 use crate::mesh::{Message, Relay};
 use crate::origin::Origin;
 use crate::signal::{Bytes, ClientMessage, MAX_CLIENTS_PER_ROOM, Present};
+use crate::sorted::Set;
 use crate::topology::{LinkList, expected};
 
 /// Delays between attempts at a lost link.
@@ -468,7 +468,7 @@ impl Room {
     }
 
     /// Everybody who is here: linked with us, in a topic, or with a fresh list that claims a link.
-    pub(super) fn present(&self, own: &DeviceId, now: Duration) -> BTreeSet<DeviceId> {
+    pub(super) fn present(&self, own: &DeviceId, now: Duration) -> Set<DeviceId> {
         let seen = self.visible.values().filter_map(|visible| visible.device);
         let claimed = self.peers.iter().filter(|(device, peer)| {
             // Alone it may be the last word of someone gone: somebody must claim the link back.

@@ -32,7 +32,7 @@ pub use room::RoomStatus;
 pub use store::{StoreError, room_prefix};
 pub use writers::Writer;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +45,7 @@ use crate::membership::Records;
 use crate::origin::Origin;
 use crate::presence::MAX_STATE;
 use crate::record::{Author, MAX_NAME, Policy, RecordError};
+use crate::sorted::Map;
 use crate::ticket::{MAX_SERVERS, Ticket, TicketServer};
 use crate::time::Now;
 use crate::topology::Topology;
@@ -155,7 +156,7 @@ pub struct Node {
     author: Author,
     rng: Rng,
     servers: Servers,
-    rooms: BTreeMap<RoomId, Room>,
+    rooms: Map<RoomId, Room>,
     out: VecDeque<Output>,
     next_link: u64,
     started_ms: u64,
@@ -183,7 +184,7 @@ impl Node {
             author,
             rng: Rng::from_seed(config.rng),
             servers: Servers::default(),
-            rooms: BTreeMap::new(),
+            rooms: Map::new(),
             out: VecDeque::new(),
             next_link: 0,
             started_ms: now.unix_ms,
@@ -491,7 +492,7 @@ impl Node {
 
     fn server_event(&mut self, origin: &Origin, event: ServerEvent, now: Now) {
         let mut ctx = ctx!(self, now);
-        let of = |topic: &crate::id::Topic, rooms: &mut BTreeMap<RoomId, Room>| {
+        let of = |topic: &crate::id::Topic, rooms: &mut Map<RoomId, Room>| {
             rooms.values().find(|room| room.topic() == topic).map(Room::id)
         };
         match event {

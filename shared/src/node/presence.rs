@@ -25,7 +25,7 @@ const MAX_OF_MEMBER: usize = 16;
 /// What one of our Y.Docs shows.
 #[derive(Debug)]
 pub(super) struct Shown {
-    state: Option<String>,
+    pub(super) state: Option<String>,
     said: Option<Duration>,
     due: Option<Duration>,
 }

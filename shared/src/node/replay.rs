@@ -1,9 +1,10 @@
 //! Signals that were acted upon once: the server, or a neighbour, may send them again (PROTOCOL §6.2).
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use crate::crypto::keys::sha256;
 use crate::link::Kind;
+use crate::sorted::Set;
 
 /// How many are kept in mind. Only those that passed every check count, so nobody can fill this with noise; by the time
 /// one is forgotten its sessions are long gone.
@@ -12,7 +13,7 @@ const MAX_SEEN: usize = 4096;
 /// First messages and proofs that passed every check.
 #[derive(Debug, Default)]
 pub(super) struct Replays {
-    seen: BTreeSet<[u8; 32]>,
+    seen: Set<[u8; 32]>,
     order: VecDeque<[u8; 32]>,
 }
 

@@ -1,6 +1,5 @@
 //! One room of this node: what it holds, and how its parts meet.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Ctx;
@@ -22,6 +21,7 @@ use crate::origin::Origin;
 use crate::presence::Presence;
 use crate::record::{Body, Record};
 use crate::signal::{Bytes, ClientMessage};
+use crate::sorted::{Map, Set};
 use crate::ticket::Ticket;
 use crate::time::Now;
 use crate::topology::{self, Topology};
@@ -51,7 +51,7 @@ pub(super) struct Join {
     pub(super) prover: Prover,
     pub(super) deadline: Duration,
     /// Sessions that have a proof, per server: how many, and when one that was lost or came too early is sent again.
-    pub(super) proved: BTreeMap<(Origin, SessionId), (u32, Duration)>,
+    pub(super) proved: Map<(Origin, SessionId), (u32, Duration)>,
     /// When the next proofs are due.
     pub(super) next: Option<Duration>,
     /// Whether a member has answered.
@@ -68,7 +68,7 @@ impl Join {
             ticket,
             prover,
             deadline,
-            proved: BTreeMap::new(),
+            proved: Map::new(),
             next: None,
             answered: false,
             done: false,
@@ -112,27 +112,27 @@ pub(super) struct Room {
     pub(super) log: Log,
     pub(super) incarnation: u32,
     /// Further incarnations of this device that this store alone writes with.
-    pub(super) further: BTreeSet<u32>,
+    pub(super) further: Set<u32>,
     /// Those of both that have an open Y.Doc.
-    pub(super) open: BTreeSet<u32>,
+    pub(super) open: Set<u32>,
     /// What our Y.Docs show, by incarnation.
-    pub(super) shown: BTreeMap<u32, Shown>,
+    pub(super) shown: Map<u32, Shown>,
     pub(super) presence_count: u64,
     /// What is shown, and when it came.
-    pub(super) presences: BTreeMap<ChainId, (Presence, Duration)>,
+    pub(super) presences: Map<ChainId, (Presence, Duration)>,
     pub(super) join: Option<Join>,
     pub(super) member: bool,
-    pub(super) visible: BTreeMap<(Origin, SessionId), Visible>,
+    pub(super) visible: Map<(Origin, SessionId), Visible>,
     /// Proofs and first messages that led to an attempt at a link.
     pub(super) replays: Replays,
     /// How many sessions were seen.
     pub(super) seen: u64,
-    pub(super) slots: BTreeMap<LinkId, Slot>,
+    pub(super) slots: Map<LinkId, Slot>,
     /// Per device the link that is up.
-    pub(super) up: BTreeMap<DeviceId, LinkId>,
+    pub(super) up: Map<DeviceId, LinkId>,
     /// Per device the attempt that is under way.
-    pub(super) pending: BTreeMap<DeviceId, LinkId>,
-    pub(super) peers: BTreeMap<DeviceId, Peer>,
+    pub(super) pending: Map<DeviceId, LinkId>,
+    pub(super) peers: Map<DeviceId, Peer>,
     pub(super) gossip: Gossip,
     pub(super) pulling: Option<Pulling>,
     /// Our session for signals over the mesh.
@@ -162,20 +162,20 @@ impl Room {
             records_stored: 0,
             log: Log::new(id),
             incarnation: 0,
-            further: BTreeSet::new(),
-            open: BTreeSet::new(),
-            shown: BTreeMap::new(),
+            further: Set::new(),
+            open: Set::new(),
+            shown: Map::new(),
             presence_count: 0,
-            presences: BTreeMap::new(),
+            presences: Map::new(),
             join: None,
             member: false,
-            visible: BTreeMap::new(),
+            visible: Map::new(),
             replays: Replays::default(),
             seen: 0,
-            slots: BTreeMap::new(),
-            up: BTreeMap::new(),
-            pending: BTreeMap::new(),
-            peers: BTreeMap::new(),
+            slots: Map::new(),
+            up: Map::new(),
+            pending: Map::new(),
+            peers: Map::new(),
             gossip: Gossip::default(),
             pulling: None,
             mesh_session,
@@ -384,13 +384,13 @@ impl Room {
             return Reach::Away;
         }
         let through: Vec<DeviceId> =
-            self.up.keys().filter(|via| self.claims(via, device, now)).copied().collect();
+            self.up.keys().filter(|via| self.claims(via, device, now) == Some(true)).copied().collect();
         if through.is_empty() { Reach::Connecting } else { Reach::Through(through) }
     }
 
     /// Whether a member's list that still counts names another.
-    fn claims(&self, from: &DeviceId, to: &DeviceId, now: Duration) -> bool {
-        self.peers.get(from).and_then(|peer| peer.fresh_list(now)).is_some_and(|list| list.links.contains(to))
+    fn claims(&self, from: &DeviceId, to: &DeviceId, now: Duration) -> Option<bool> {
+        self.peers.get(from).and_then(|peer| peer.fresh_list(now)).map(|list| list.links.contains(to))
     }
 
     /// Who is linked with whom, by the lists that still count and by our own links.
@@ -400,7 +400,7 @@ impl Room {
         present.insert(*own);
         let present = present.into_iter().filter(|device| self.membership.member(device).is_some()).collect();
         topology::topology(present, |from, to| {
-            if from == own { self.up.contains_key(to) } else { self.claims(from, to, now) }
+            if from == own { Some(self.up.contains_key(to)) } else { self.claims(from, to, now) }
         })
     }
 

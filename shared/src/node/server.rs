@@ -1,6 +1,6 @@
 //! The servers this node is signed in to: dialling, the challenge, the session (PROTOCOL §5).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::io::{JoinFailure, Output, ServerStatus};
@@ -12,6 +12,7 @@ use crate::origin::Origin;
 use crate::signal::{
     Bytes, Challenge, ClientMessage, Hello, IceServer, Present, Refusal, ServerMessage, VERSIONS,
 };
+use crate::sorted::{Map, Set};
 use crate::time::Now;
 
 /// From dialling to being signed in.
@@ -68,13 +69,13 @@ struct Server {
 /// All servers of this node's rooms.
 #[derive(Default)]
 pub(super) struct Servers {
-    by_origin: BTreeMap<Origin, Server>,
+    by_origin: Map<Origin, Server>,
     /// Keys of servers met before, also of those not in use now.
-    pins: BTreeMap<Origin, ServerKey>,
+    pins: Map<Origin, ServerKey>,
     /// Those whose key is on disk.
-    stored: BTreeSet<Origin>,
+    stored: Set<Origin>,
     /// Keys that tickets name for servers not met yet; gone with the last room that uses the server.
-    expected: BTreeMap<Origin, ServerKey>,
+    expected: Map<Origin, ServerKey>,
     events: VecDeque<(Origin, ServerEvent)>,
 }
 
@@ -114,7 +115,7 @@ impl Servers {
         matches!(server.state, State::Ready { .. })
     }
 
-    pub(super) fn keep_only(&mut self, used: &BTreeSet<Origin>, out: &mut VecDeque<Output>) {
+    pub(super) fn keep_only(&mut self, used: &Set<Origin>, out: &mut VecDeque<Output>) {
         self.expected.retain(|origin, _| used.contains(origin));
         self.by_origin.retain(|origin, _| {
             let keep = used.contains(origin);

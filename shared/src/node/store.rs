@@ -7,8 +7,6 @@
 //! | `r` room `g` number (8 bytes) | the membership record accepted as that number |
 //! | `r` room `h` number (8 bytes) | the frame accepted as that number |
 
-use minicbor::{Decode, Encode};
-
 use super::io::Output;
 use super::room::Room;
 use super::{Ctx, Node};
@@ -19,6 +17,7 @@ use crate::id::{RoomId, ServerKey};
 use crate::membership::Records;
 use crate::origin::Origin;
 use crate::record::Record;
+use crate::sorted::Map;
 use crate::time::Now;
 
 const PIN: u8 = b'p';
@@ -39,19 +38,15 @@ pub enum StoreError {
 }
 
 /// A room's own entry.
-#[derive(Encode, Decode)]
-#[cbor(map)]
 pub(super) struct Meta {
-    #[cbor(n(0), with = "minicbor::bytes")]
     pub(super) secret: [u8; 32],
-    #[n(1)]
     pub(super) servers: Vec<Origin>,
-    #[n(2)]
     pub(super) incarnation: u32,
     /// Further incarnations, for further Y.Docs that are open at once.
-    #[n(3)]
     pub(super) further: Option<Vec<u32>>,
 }
+
+cbor::members! { Meta { 0: secret, 1: servers, 2: incarnation, 3: further } }
 
 /// What the keys of everything that belongs to a room begin with.
 pub fn room_prefix(room: &RoomId) -> Vec<u8> {
@@ -94,7 +89,7 @@ pub(super) fn restore<'a>(
     entries: impl IntoIterator<Item = (&'a [u8], &'a [u8])>,
     now: Now,
 ) -> Result<(), StoreError> {
-    let mut rooms: std::collections::BTreeMap<RoomId, Entries<'a>> = std::collections::BTreeMap::new();
+    let mut rooms: Map<RoomId, Entries<'a>> = Map::new();
     for (key, value) in entries {
         let damaged = || StoreError::Damaged(hex(key));
         match key.split_first() {

@@ -312,7 +312,8 @@ impl Room {
     /// Tells one neighbour after the other what is known here, so that what gossip missed is found.
     pub(super) fn tell_one(&mut self, ctx: &mut Ctx<'_>) {
         let turn = self.list_version.1 as usize % self.up.len().max(1);
-        if let Some(device) = self.up.keys().nth(turn).copied() {
+        let device = self.up.keys().nth(turn).copied();
+        if let Some(device) = device {
             self.send_to(&device, &Message::Know(self.knowledge()), ctx);
         }
     }

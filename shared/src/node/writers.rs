@@ -62,6 +62,10 @@ impl Room {
             return;
         }
         self.persist_meta(ctx);
+        if let Some(state) = self.shown.get(&incarnation).map(|shown| shown.state.clone()) {
+            self.show(incarnation, None, ctx);
+            self.show(next, state, ctx);
+        }
         if self.open.remove(&incarnation) {
             self.open.insert(next);
             let writer = Writer { incarnation: next, client };

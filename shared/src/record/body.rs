@@ -1,10 +1,7 @@
 //! The kinds of records and their fields, with their CBOR keys.
 
-use minicbor::bytes::ByteVec;
-use minicbor::{Decode, Encode};
-
 use super::{MAX_NAME, Record, RecordError};
-use crate::cbor;
+use crate::cbor::{self, ByteVec};
 use crate::crypto::keys::{BadSignature, BoxKey, Domain, Signature, verify};
 use crate::id::{DeviceId, RecordId, RoomId};
 
@@ -15,27 +12,21 @@ pub(super) const ACCEPTANCE: u8 = 4;
 pub(super) const COUNTERSIGNATURE: u8 = 5;
 
 /// What every record has (PROTOCOL §3.1).
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     /// Which kind of record.
-    #[n(0)]
     pub kind: u8,
     /// The room; absent in a genesis and in a device record.
-    #[n(1)]
     pub room: Option<RoomId>,
     /// The newest membership records its author knew.
-    #[n(2)]
-    #[cbor(default)]
     pub prev: Vec<RecordId>,
     /// Milliseconds since 1970 on the author's clock; 0 where a record has no time of its own.
-    #[n(3)]
-    #[cbor(default)]
     pub time: u64,
     /// Who signed it.
-    #[n(4)]
     pub author: DeviceId,
 }
+
+cbor::members! { Head { 0: kind, 1: room, 2: prev or Vec::new(), 3: time or 0, 4: author } }
 
 /// What one kind of record has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,33 +58,26 @@ pub struct Genesis {
     pub policy: Policy,
 }
 
-#[derive(Encode, Decode)]
-#[cbor(map)]
 pub(super) struct GenesisFields {
-    #[n(0)]
     pub(super) kind: u8,
-    #[n(3)]
     pub(super) time: u64,
-    #[n(4)]
     pub(super) author: DeviceId,
-    #[n(10)]
     pub(super) founder: ByteVec,
-    #[n(11)]
     pub(super) name: String,
-    #[n(12)]
     pub(super) policy: Policy,
-    #[n(13)]
     pub(super) nonce: ByteVec,
 }
 
+cbor::members! { GenesisFields { 0: kind, 3: time, 4: author, 10: founder, 11: name, 12: policy, 13: nonce } }
+
 /// The rules the founder gives the room.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// How many users must vouch for a newcomer. This version admits with 1.
-    #[n(0)]
     pub vouchers: u32,
 }
+
+cbor::members! { Policy { 0: vouchers } }
 
 impl Default for Policy {
     fn default() -> Self {
@@ -102,59 +86,46 @@ impl Default for Policy {
 }
 
 /// Who a device is; signed by itself (PROTOCOL §3.3).
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceRecord {
-    #[n(0)]
     pub(super) kind: u8,
     /// When it was made, in milliseconds since 1970.
-    #[n(3)]
     pub time: u64,
     /// The device: its signing key.
-    #[n(4)]
     pub device: DeviceId,
     /// The name of its user.
-    #[n(10)]
     pub user: String,
     /// The name of the device.
-    #[n(11)]
     pub name: String,
     /// Where handshakes to it are sealed to.
-    #[n(12)]
     pub box_key: BoxKey,
 }
 
+cbor::members! { DeviceRecord { 0: kind, 3: time, 4: device, 10: user, 11: name, 12: box_key } }
+
 /// One or more places in the room (PROTOCOL §3.4).
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invite {
-    #[n(0)]
     pub(super) kind: u8,
     /// The room.
-    #[n(1)]
     pub room: RoomId,
     /// The newest membership records the issuer knew.
-    #[n(2)]
     pub prev: Vec<RecordId>,
     /// When it was made.
-    #[n(3)]
     pub time: u64,
     /// The issuer.
-    #[n(4)]
     pub issuer: DeviceId,
     /// The public key derived from the ticket's seed.
-    #[cbor(n(10), with = "minicbor::bytes")]
     pub key: [u8; 32],
     /// When it ends, in milliseconds since 1970.
-    #[n(11)]
     pub expires: u64,
     /// How many devices may take it.
-    #[n(12)]
     pub uses: u32,
     /// The only device that may, if it is bound.
-    #[n(13)]
     pub bound: Option<DeviceId>,
 }
+
+cbor::members! { Invite { 0: kind, 1: room, 2: prev, 3: time, 4: issuer, 10: key, 11: expires, 12: uses, 13: bound } }
 
 /// A device takes a place (PROTOCOL §3.5). Has no predecessors and no time: a newcomer knows no records yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,20 +140,15 @@ pub struct Acceptance {
     by_invite: Signature,
 }
 
-#[derive(Encode, Decode)]
-#[cbor(map)]
 pub(super) struct AcceptanceFields {
-    #[n(0)]
     pub(super) kind: u8,
-    #[n(1)]
     pub(super) room: RoomId,
-    #[n(4)]
     pub(super) author: DeviceId,
-    #[n(10)]
     pub(super) invite: RecordId,
-    #[n(11)]
     pub(super) device: ByteVec,
 }
+
+cbor::members! { AcceptanceFields { 0: kind, 1: room, 4: author, 10: invite, 11: device } }
 
 impl Acceptance {
     /// Whether it was signed with the key of this invite: that its author held the ticket.
@@ -192,27 +158,22 @@ impl Acceptance {
 }
 
 /// A member let that device in (PROTOCOL §3.6).
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[cbor(map)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Countersignature {
-    #[n(0)]
     pub(super) kind: u8,
     /// The room.
-    #[n(1)]
     pub room: RoomId,
     /// The newest membership records the member knew.
-    #[n(2)]
     pub prev: Vec<RecordId>,
     /// When it let the device in.
-    #[n(3)]
     pub time: u64,
     /// The member.
-    #[n(4)]
     pub author: DeviceId,
     /// What it countersigns.
-    #[n(10)]
     pub acceptance: RecordId,
 }
+
+cbor::members! { Countersignature { 0: kind, 1: room, 2: prev, 3: time, 4: author, 10: acceptance } }
 
 impl Body {
     pub(super) fn decode(head: &Head, bytes: &[u8], signatures: &[Signature]) -> Result<Self, RecordError> {

@@ -15,10 +15,7 @@ pub use make::Author;
 
 use std::sync::Arc;
 
-use minicbor::bytes::ByteVec;
-use minicbor::{Decode, Encode};
-
-use crate::cbor::{self, DecodeError};
+use crate::cbor::{self, ByteVec, DecodeError};
 use crate::crypto::keys::{BadSignature, Domain, Signature, sha256, verify};
 use crate::id::{DeviceId, RecordId, RoomId};
 
@@ -57,13 +54,12 @@ pub struct Record {
     wire: Arc<[u8]>,
 }
 
-#[derive(Encode, Decode)]
 struct Wire {
-    #[n(0)]
     body: ByteVec,
-    #[n(1)]
     signatures: Vec<Signature>,
 }
+
+cbor::elements! { Wire { 0: body, 1: signatures } }
 
 impl Record {
     /// Reads and checks one record.

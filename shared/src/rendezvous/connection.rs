@@ -4,14 +4,12 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
-
 use super::bucket::Bucket;
 use super::terms::Terms;
 use crate::id::{Nonce, SessionId, Topic};
 use crate::signal::{
     Bytes, Challenge, ClientMessage, Hello, MAX_ANNOUNCEMENT, MAX_BODY, Refusal, RefusalCode, ServerMessage,
-    TIME_WINDOW_MS, VERSIONS,
+    TIME_WINDOW_MS, VERSIONS, is_hello_of_another_version,
 };
 use crate::time::Now;
 
@@ -376,18 +374,6 @@ impl Connection {
         }
         true
     }
-}
-
-/// A hello of a later version may have another shape; its version is still worth an answer.
-fn is_hello_of_another_version(text: &str) -> bool {
-    #[derive(Deserialize)]
-    struct AnyHello<'a> {
-        r#type: std::borrow::Cow<'a, str>,
-        version: u64,
-    }
-    serde_json::from_str::<AnyHello>(text).is_ok_and(|any| {
-        any.r#type == "hello" && !VERSIONS.iter().any(|version| u64::from(*version) == any.version)
-    })
 }
 
 fn in_words(code: RefusalCode, terms: &Terms) -> String {

@@ -9,11 +9,13 @@
 //! no gap in the author's clocks, refers to nothing outside the author's causal past, deletes only
 //! what exists, and nests no deeper than a decoder's stack bears. What it means is not judged here.
 
+mod number;
 mod parse;
 mod shape;
 
 use std::sync::Arc;
 
+pub(crate) use number::is_finite;
 pub(crate) use parse::json;
 use parse::{MAX_DEPTH, MAX_SAFE, Reader};
 pub use shape::Shape;

@@ -4,6 +4,7 @@
 //! most 2^53 - 1, and JSON that both `JSON.parse` and `serde_json` take.
 
 use super::UpdateError;
+use super::number::is_finite;
 
 /// The largest whole number all decoders agree on (JavaScript's `MAX_SAFE_INTEGER`).
 pub(super) const MAX_SAFE: u64 = (1 << 53) - 1;
@@ -270,10 +271,9 @@ impl Json<'_> {
         }
         let text =
             std::str::from_utf8(&from[..from.len() - self.left.len()]).map_err(|_| UpdateError::Json)?;
-        let finite = text.parse::<f64>().is_ok_and(f64::is_finite);
         // `yrs` fails on whole numbers that fit a u64 but no i64.
         let between = whole && !negative && text.parse::<u64>().is_ok_and(|n| n > i64::MAX as u64);
-        if finite && !between { Ok(()) } else { Err(UpdateError::Json) }
+        if is_finite(text) && !between { Ok(()) } else { Err(UpdateError::Json) }
     }
 
     fn digits(&mut self) -> Result<(), UpdateError> {

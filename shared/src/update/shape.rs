@@ -1,9 +1,9 @@
 //! Remembers where every accepted clock lives, so that an update can be held against it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Checked, UpdateError};
+use crate::sorted::Map;
 
 /// Where each accepted item of a room lives: in which list or under which map key, and whether it
 /// is itself a shared type.
@@ -16,7 +16,7 @@ use super::{Checked, UpdateError};
 /// It describes the frames that count and is rebuilt with them.
 #[derive(Debug, Default, Clone)]
 pub struct Shape {
-    clients: BTreeMap<u64, Vec<Run>>,
+    clients: Map<u64, Vec<Run>>,
 }
 
 impl Shape {

@@ -1,258 +1,201 @@
-//! What is committed, read as another implementation would: with the documented formulas where they are short.
+//! Keys, tickets, sign-in, and what linked members say.
 
 use ed25519_dalek::{Signature as RawSignature, VerifyingKey};
 use hkdf::Hkdf;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::make::{DOMAINS, challenge_bytes, hello_bytes};
-use super::records::opened;
-use super::{committed, hex, list, number, parsed, unhex, unhex_n};
-use crate::admission::{check_proof, read_announcement};
-use crate::crypto::keys::{BoxKey, DeviceKeys, RoomSecret, SignKey, invite_key};
-use crate::frames::{Frame, Log};
-use crate::id::{DeviceId, RecordId, RoomId, SessionId, Topic};
-use crate::membership::{Membership, Records};
+use super::{array, bytes, each, ids, is, is_bytes, is_text, list, must, opened, parsed, said, text};
+use crate::crypto::keys::{BoxKey, DeviceKeys, Domain, RoomSecret, SignKey, invite_key};
+use crate::id::{DeviceId, Nonce, RoomId, ServerKey, SessionId, Topic};
 use crate::mesh::Message;
-use crate::record::{Body, Record};
-use crate::signal::{ClientMessage, ServerMessage};
-use crate::ticket::{Ticket, TicketError};
+use crate::presence::Presence;
+use crate::signal::{Challenge, ClientMessage, Hello, ServerMessage};
+use crate::ticket::{PREFIX, Ticket, TicketError};
 use crate::topology::LinkList;
+
+/// What each domain is called in the vectors, and its label without the zero byte behind it.
+pub(super) const DOMAINS: &[(Domain, &str)] = &[
+    (Domain::Challenge, "symbolon/1/challenge"),
+    (Domain::Hello, "symbolon/1/hello"),
+    (Domain::Record, "symbolon/1/record"),
+    (Domain::Redeem, "symbolon/1/redeem"),
+    (Domain::Proof, "symbolon/1/proof"),
+    (Domain::Frame, "symbolon/1/frame"),
+    (Domain::Links, "symbolon/1/links"),
+    (Domain::Presence, "symbolon/1/presence"),
+    (Domain::Announce, "symbolon/1/announce"),
+];
 
 fn hkdf(secret: &[u8], info: &[u8]) -> [u8; 32] {
     let mut out = [0; 32];
-    Hkdf::<Sha256>::new(None, secret).expand(info, &mut out).unwrap();
+    // 32 bytes are one block; only 255 of them would be too many.
+    let _ = Hkdf::<Sha256>::new(None, secret).expand(info, &mut out);
     out
 }
 
-fn holds(public: &[u8], label: &str, message: &[u8], signature: &[u8]) -> bool {
-    let key = VerifyingKey::from_bytes(public.try_into().unwrap()).unwrap();
-    let signed = [label.as_bytes(), &[0], message].concat();
-    key.verify_strict(&signed, &RawSignature::from_slice(signature).unwrap()).is_ok()
+/// That the signature over a message under this label holds.
+pub(super) fn signed(public: &[u8], label: &str, message: &[u8], signature: &[u8]) -> Result<(), String> {
+    let public = public.try_into().map_err(|_| "a public key has 32 bytes")?;
+    let key = VerifyingKey::from_bytes(public).map_err(said)?;
+    let signature = RawSignature::from_slice(signature).map_err(said)?;
+    let message = [label.as_bytes(), &[0], message].concat();
+    key.verify_strict(&message, &signature).map_err(|_| format!("the signature {label} does not hold"))
 }
 
-#[test]
-fn as5_the_vectors_of_keys_follow_from_the_formulas() {
-    let file = committed("keys");
-    for vector in list(&file["devices"]) {
-        let seed: [u8; 32] = unhex_n(&vector["seed"]);
-        assert_eq!(hkdf(&seed, b"symbolon/1/sign")[..], unhex(&vector["sign_secret"]));
-        assert_eq!(hkdf(&seed, b"symbolon/1/box")[..], unhex(&vector["box_secret"]));
+pub(super) fn keys(file: &Value) -> Result<usize, String> {
+    let devices = each(file, "devices", |vector| {
+        let seed: [u8; 32] = array(vector, "seed")?;
+        is_bytes(vector, "sign_secret", hkdf(&seed, b"symbolon/1/sign"))?;
+        is_bytes(vector, "box_secret", hkdf(&seed, b"symbolon/1/box"))?;
         let keys = DeviceKeys::from_seed(&seed);
-        assert_eq!(keys.id(), parsed::<DeviceId>(&vector["device"]));
-        assert_eq!(keys.id().as_bytes()[..], unhex(&vector["sign_public"]));
-        assert_eq!(keys.box_secret.public(), BoxKey::from_bytes(unhex_n(&vector["box_public"])));
-    }
-    for vector in list(&file["invites"]) {
-        let seed: [u8; 32] = unhex_n(&vector["seed"]);
-        assert_eq!(hkdf(&seed, b"symbolon/1/invite")[..], unhex(&vector["secret"]));
-        assert_eq!(invite_key(&seed).public()[..], unhex(&vector["public"]));
-    }
-    for vector in list(&file["rooms"]) {
-        let secret = unhex(&vector["secret"]);
-        assert_eq!(&hkdf(&secret, b"symbolon/1/topic"), parsed::<Topic>(&vector["topic"]).as_bytes());
-        assert_eq!(hkdf(&secret, b"symbolon/1/announce")[..], unhex(&vector["announce_key"]));
-        let proof_key = hkdf(&secret, &[b"symbolon/1/proof", &unhex(&vector["invite_public"])[..]].concat());
-        assert_eq!(proof_key[..], unhex(&vector["proof_key"]));
+        is_text(vector, "device", keys.id())?;
+        is_bytes(vector, "sign_public", keys.id().as_bytes())?;
+        must(keys.id() == parsed::<DeviceId>(vector, "device")?, "the device reads differently")?;
+        let box_public = BoxKey::from_bytes(array(vector, "box_public")?);
+        must(keys.box_secret.public() == box_public, "box_public is another key's")
+    })?;
+    let invites = each(file, "invites", |vector| {
+        let seed: [u8; 32] = array(vector, "seed")?;
+        is_bytes(vector, "secret", hkdf(&seed, b"symbolon/1/invite"))?;
+        is_bytes(vector, "public", invite_key(&seed).public())
+    })?;
+    let rooms = each(file, "rooms", |vector| {
+        let secret = array(vector, "secret")?;
+        let topic: Topic = parsed(vector, "topic")?;
+        must(topic.as_bytes() == &hkdf(&secret, b"symbolon/1/topic"), "topic does not follow")?;
+        must(topic == RoomSecret::from_bytes(secret).topic(), "topic is made differently")?;
+        is_bytes(vector, "announce_key", hkdf(&secret, b"symbolon/1/announce"))?;
+        let invite = bytes(vector, "invite_public")?;
+        let proof_key = hkdf(&secret, &[b"symbolon/1/proof", &invite[..]].concat());
+        is_bytes(vector, "proof_key", proof_key)?;
         let (newcomer, member): (SessionId, SessionId) =
-            (parsed(&vector["newcomer"]), parsed(&vector["member"]));
+            (parsed(vector, "newcomer")?, parsed(vector, "member")?);
         let info = [b"symbolon/1/tag", &newcomer.as_bytes()[..], member.as_bytes()].concat();
-        assert_eq!(hkdf(&proof_key, &info)[..8], unhex(&vector["proof_tag"]));
-    }
-    let signatures = list(&file["signatures"]);
-    assert_eq!(signatures.len(), DOMAINS.len());
-    for vector in signatures {
-        let (public, message) = (unhex(&vector["public"]), unhex(&vector["message"]));
-        let label = vector["label"].as_str().unwrap();
-        assert!(holds(&public, label, &message, &unhex(&vector["signature"])));
-        assert_eq!(SignKey::from_secret(&unhex_n(&vector["secret"])).public()[..], public);
-    }
+        is_bytes(vector, "proof_tag", &hkdf(&proof_key, &info)[..8])
+    })?;
+    let mut domains = DOMAINS.iter();
+    let signatures = each(file, "signatures", |vector| {
+        let (domain, label) = domains.next().ok_or("there are more than domains")?;
+        is(vector, "label", *label)?;
+        let key = SignKey::from_secret(&array(vector, "secret")?);
+        is_bytes(vector, "public", key.public())?;
+        let message = bytes(vector, "message")?;
+        is_bytes(vector, "signature", key.sign(*domain, &message).as_bytes())?;
+        signed(&key.public(), label, &message, &bytes(vector, "signature")?)
+    })?;
+    must(domains.next().is_none(), "signatures lack a domain")?;
+    Ok(devices + invites + rooms + signatures)
 }
 
-#[test]
-fn as5_the_vectors_of_records_decode_and_verify() {
-    let file = committed("records");
-    for vector in list(&file["records"]) {
-        let wire = unhex(&vector["wire"]);
-        let record = Record::decode(&wire).unwrap();
-        assert_eq!(record.id(), parsed::<RecordId>(&vector["id"]));
-        assert_eq!(
-            Sha256::digest(&wire)[..],
-            record.id().as_bytes()[..],
-            "the id is of the bytes on the wire"
-        );
-        let (body, signatures) = opened(&wire);
-        assert_eq!(body, unhex(&vector["body"]));
-        let author: DeviceId = parsed(&vector["author"]);
-        assert!(holds(author.as_bytes(), "symbolon/1/record", &body, &signatures[0]));
-        assert_eq!(u64::from(record.head().kind), number(&vector["kind"]));
-        let fields = &vector["fields"];
-        match record.body() {
-            Body::Genesis(genesis) => {
-                assert_eq!(record.room(), Some(RoomId::from_bytes(*record.id().as_bytes())));
-                assert_eq!(genesis.name, fields["name"]);
-                assert_eq!(genesis.founder_record.wire(), unhex(&fields["founder"]));
-            }
-            Body::Device(device) => {
-                assert_eq!((device.user.as_str(), device.name.as_str()), texts(fields, "user", "name"));
-                assert_eq!(device.box_key.as_bytes()[..], unhex(&fields["box_key"]));
-            }
-            Body::Invite(invite) => {
-                assert_eq!((invite.expires, u64::from(invite.uses)), numbers(fields, "expires", "uses"));
-                assert_eq!(invite.key[..], unhex(&fields["key"]));
-                assert_eq!(invite.bound.map(|b| b.to_string()).as_deref(), fields["bound"].as_str());
-            }
-            Body::Acceptance(acceptance) => {
-                assert_eq!(acceptance.invite, parsed::<RecordId>(&fields["invite"]));
-                let invite_public = invite_key(&[0x30; 32]).public();
-                assert!(holds(&invite_public, "symbolon/1/redeem", &body, &signatures[1]));
-            }
-            Body::Countersignature(body) => {
-                assert_eq!(body.acceptance, parsed::<RecordId>(&fields["acceptance"]));
-            }
-            Body::Other => assert_eq!(number(&vector["kind"]), 100),
-        }
-    }
-    for vector in list(&file["refused"]) {
-        assert!(Record::decode(&unhex(&vector["wire"])).is_err(), "{}", vector["why"]);
-    }
-}
-
-fn texts<'a>(fields: &'a Value, one: &str, other: &str) -> (&'a str, &'a str) {
-    (fields[one].as_str().unwrap(), fields[other].as_str().unwrap())
-}
-
-fn numbers(fields: &Value, one: &str, other: &str) -> (u64, u64) {
-    (number(&fields[one]), number(&fields[other]))
-}
-
-#[test]
-fn as5_the_vectors_of_tickets_parse_from_text_and_link() {
-    let file = committed("tickets");
-    for vector in list(&file["tickets"]) {
-        let ticket: Ticket = parsed(&vector["text"]);
-        assert_eq!(parsed::<Ticket>(&vector["link"]), ticket);
-        let fields = &vector["fields"];
-        assert_eq!(ticket.room, parsed::<RoomId>(&fields["room"]));
-        assert_eq!(ticket.secret.as_bytes()[..], unhex(&fields["secret"]));
-        assert_eq!(ticket.issuer, parsed::<DeviceId>(&fields["issuer"]));
-        assert_eq!(ticket.issuer_box.as_bytes()[..], unhex(&fields["issuer_box"]));
-        assert_eq!(ticket.invite, parsed::<RecordId>(&fields["invite"]));
-        assert_eq!(ticket.seed[..], unhex(&fields["seed"]));
-        assert_eq!(ticket.expires, number(&fields["expires"]));
-        assert_eq!(ticket.bound.map(|device| device.to_string()).as_deref(), fields["bound"].as_str());
-        assert_eq!(ticket.servers.len(), list(&fields["servers"]).len());
-        assert_eq!(Sha256::digest(unhex(&vector["cbor"]))[..4], unhex(&vector["checksum"]));
-    }
-    for vector in list(&file["refused"]) {
-        let why = match vector["text"].as_str().unwrap().parse::<Ticket>().unwrap_err() {
-            TicketError::NotATicket => "not_a_ticket",
-            TicketError::Damaged => "damaged",
-            TicketError::Version(_) => "version",
-            TicketError::TooLong => "too_long",
+pub(super) fn tickets(file: &Value) -> Result<usize, String> {
+    use base64::Engine as _;
+    let base64 = base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let tickets = each(file, "tickets", |vector| {
+        let ticket: Ticket = parsed(vector, "text")?;
+        must(parsed::<Ticket>(vector, "link")? == ticket, "the link is another ticket")?;
+        is(vector, "text", ticket.text())?;
+        is(vector, "link", ticket.link())?;
+        let server = |server: &crate::ticket::TicketServer| json!({ "origin": server.origin.to_string(), "key": server.key.map(|key| key.to_string()) });
+        let fields = json!({
+            "version": 1,
+            "servers": ticket.servers.iter().map(server).collect::<Vec<Value>>(),
+            "room": ticket.room.to_string(),
+            "secret": super::hex(ticket.secret.as_bytes()),
+            "issuer": ticket.issuer.to_string(),
+            "issuer_box": super::hex(ticket.issuer_box.as_bytes()),
+            "invite": ticket.invite.to_string(),
+            "seed": super::hex(ticket.seed),
+            "expires": ticket.expires,
+            "bound": ticket.bound.map(|device| device.to_string()),
+        });
+        is(vector, "fields", fields)?;
+        let (cbor, checksum) = (bytes(vector, "cbor")?, bytes(vector, "checksum")?);
+        must(Sha256::digest(&cbor)[..4] == checksum, "checksum is another's")?;
+        is(vector, "text", format!("{PREFIX}{}", base64.encode([cbor, checksum].concat())))
+    })?;
+    let refused = each(file, "refused", |vector| {
+        let why = match text(vector, "text")?.parse::<Ticket>() {
+            Ok(_) => return Err("it is taken".into()),
+            Err(TicketError::NotATicket) => "not_a_ticket",
+            Err(TicketError::Damaged) => "damaged",
+            Err(TicketError::Version(_)) => "version",
+            Err(TicketError::TooLong) => "too_long",
         };
-        assert_eq!(why, vector["why"], "{}", vector["text"]);
+        is(vector, "why", why)
+    })?;
+    Ok(tickets + refused)
+}
+
+/// The bytes under a challenge's signature, written as the document has them.
+pub(super) fn challenge_bytes(challenge: &Challenge) -> Vec<u8> {
+    let mut out = Vec::new();
+    out.extend((challenge.versions.len() as u64).to_be_bytes());
+    challenge.versions.iter().for_each(|version| out.extend(version.to_be_bytes()));
+    out.extend(challenge.nonce.as_bytes());
+    out.extend(challenge.server_key.as_bytes());
+    out.extend((challenge.origins.len() as u64).to_be_bytes());
+    for origin in challenge.origins.iter().map(ToString::to_string) {
+        out.extend((origin.len() as u64).to_be_bytes());
+        out.extend(origin.as_bytes());
     }
+    out.extend(challenge.time.to_be_bytes());
+    out
 }
 
-#[test]
-fn as5_the_vectors_of_sign_in_verify_over_the_documented_bytes() {
-    let file = committed("sign-in");
-    let challenge = ServerMessage::decode(file["challenge"].as_str().unwrap()).unwrap();
-    let hello = ClientMessage::decode(file["hello"].as_str().unwrap()).unwrap();
-    let (ServerMessage::Challenge(challenge), ClientMessage::Hello(hello)) = (challenge, hello) else {
-        panic!("not a challenge and a hello");
+/// The same for a hello.
+pub(super) fn hello_bytes(nonce: &Nonce, server: &ServerKey, hello: &Hello) -> Vec<u8> {
+    let origin = hello.origin.to_string();
+    let (version, time) = (hello.version.to_be_bytes(), hello.time.to_be_bytes());
+    [&nonce.as_bytes()[..], server.as_bytes(), &version, &time, origin.as_bytes()].concat()
+}
+
+pub(super) fn sign_in(file: &Value) -> Result<usize, String> {
+    let ServerMessage::Challenge(challenge) =
+        ServerMessage::decode(text(file, "challenge")?).map_err(said)?
+    else {
+        return Err("challenge is something else".into());
     };
-    let signed = unhex(&file["challenge_signed"]);
-    assert_eq!(challenge_bytes(&challenge), signed);
-    assert!(holds(
-        challenge.server_key.as_bytes(),
-        "symbolon/1/challenge",
-        &signed,
-        challenge.sig.0.as_bytes()
-    ));
-    let signed = unhex(&file["hello_signed"]);
-    assert_eq!(hello_bytes(&challenge.nonce, &challenge.server_key, &hello), signed);
-    assert!(holds(hello.session.as_bytes(), "symbolon/1/hello", &signed, hello.sig.0.as_bytes()));
-    assert_eq!(hello.verify(&challenge.nonce, &challenge.server_key), Ok(()));
-}
-
-#[test]
-fn as5_the_vectors_of_admission_open_and_admit() {
-    let file = committed("admission");
-    let secret = RoomSecret::from_bytes(unhex_n(&file["room_secret"]));
-    let vector = &file["announcement"];
-    let (session, bytes): (SessionId, _) = (parsed(&vector["session"]), unhex(&vector["bytes"]));
-    let read = read_announcement(&secret, &secret.topic(), &session, &bytes);
-    assert_eq!(read, Some(parsed::<DeviceId>(&vector["device"])));
-    assert_eq!(bytes[..24], unhex(&vector["nonce"]));
-
-    let vector = &file["proof"];
-    let (newcomer, member): (SessionId, SessionId) = (parsed(&vector["newcomer"]), parsed(&vector["member"]));
-    let (records, _) = super::room();
-    let membership = Membership::of(&records);
-    let checked = |records: &Records, newcomer, member| {
-        let proof = unhex(&vector["bytes"]);
-        check_proof(records, &membership, &secret, newcomer, member, &proof, super::TIME, |_, _| 0)
+    let ClientMessage::Hello(hello) = ClientMessage::decode(text(file, "hello")?).map_err(said)? else {
+        return Err("hello is something else".into());
     };
-    let admitted = checked(&records, &newcomer, &member).unwrap();
-    assert_eq!(hex(admitted.acceptance().wire()), vector["acceptance"]);
-    assert!(checked(&records, &member, &newcomer).is_err(), "it fits one pair of sessions");
-    let signed =
-        [&admitted.acceptance().id().as_bytes()[..], newcomer.as_bytes(), member.as_bytes()].concat();
-    assert_eq!(signed, unhex(&vector["signed"]));
-    // The plain proof is [acceptance, signature].
-    let (acceptance, signature) = opened(&unhex(&vector["plain"]));
-    assert_eq!(acceptance, admitted.acceptance().wire());
-    assert!(holds(admitted.device().as_bytes(), "symbolon/1/proof", &signed, &signature[0]));
+    let bytes = challenge_bytes(&challenge);
+    is_bytes(file, "challenge_signed", &bytes)?;
+    signed(challenge.server_key.as_bytes(), "symbolon/1/challenge", &bytes, challenge.sig.0.as_bytes())?;
+    let server = SignKey::from_secret(&array(file, "server_secret")?);
+    must(server.server() == challenge.server_key, "server_secret is another server's")?;
+
+    let bytes = hello_bytes(&challenge.nonce, &challenge.server_key, &hello);
+    is_bytes(file, "hello_signed", &bytes)?;
+    signed(hello.session.as_bytes(), "symbolon/1/hello", &bytes, hello.sig.0.as_bytes())?;
+    let session = SignKey::from_secret(&array(file, "session_secret")?);
+    must(session.session() == hello.session, "session_secret is another session's")?;
+    hello.verify(&challenge.nonce, &challenge.server_key).map_err(said)?;
+    is(file, "challenge", ServerMessage::Challenge(challenge).encode())?;
+    is(file, "hello", ClientMessage::Hello(hello).encode())?;
+    Ok(2)
 }
 
-#[test]
-fn as5_the_vectors_of_frames_verify_and_follow_each_other() {
-    let file = committed("frames");
-    let vectors = list(&file["frames"]);
-    let mut log = Log::new(parsed(&vectors[0]["room"]));
-    for vector in vectors {
-        let wire = unhex(&vector["wire"]);
-        let frame = Frame::decode(&wire).unwrap();
-        let (body, signature) = opened(&wire);
-        assert_eq!(body, unhex(&vector["body"]));
-        assert_eq!(Sha256::digest(&body)[..], frame.id().as_bytes()[..], "the id is of the body");
-        let author: DeviceId = parsed(&vector["author"]);
-        assert!(holds(author.as_bytes(), "symbolon/1/frame", &body, &signature[0]));
-        let incarnation = u32::try_from(number(&vector["incarnation"])).unwrap();
-        let hash = Sha256::digest([&author.as_bytes()[..], &incarnation.to_be_bytes()].concat());
-        let client = u64::from_be_bytes(hash[..8].try_into().unwrap()) >> 11;
-        assert_eq!((client, frame.chain().client()), (number(&vector["client_id"]), client));
-        assert_eq!(frame.id().to_string(), vector["id"]);
-        assert_eq!(u64::from(frame.seq()), number(&vector["seq"]));
-        assert_eq!(frame.update()[..], unhex(&vector["update"]));
-        assert!(matches!(log.insert(frame, |_| true), crate::frames::Inserted::New(new) if new.len() == 1));
-    }
-}
-
-#[test]
-fn as5_the_vectors_of_the_mesh_decode_to_what_they_say() {
-    let file = committed("mesh");
-    let vector = &file["link_list"];
-    let wire = unhex(&vector["wire"]);
-    let links = LinkList::decode(parsed(&vector["room"]), &wire).unwrap();
-    assert_eq!(links.device, parsed::<DeviceId>(&vector["device"]));
-    assert_eq!(links.session, parsed::<SessionId>(&vector["session"]));
-    assert_eq!(links.version, numbers(vector, "started", "seq"));
-    assert_eq!(super::ids(&links.links), vector["links"]);
-    assert_eq!(Sha256::digest(&wire)[..], unhex(&vector["item_id"]));
-    let (body, signature) = opened(&wire);
-    assert!(holds(links.device.as_bytes(), "symbolon/1/links", &body, &signature[0]));
-    assert!(LinkList::decode(RoomId::from_bytes([9; 32]), &wire).is_none(), "another room's");
-    for vector in list(&file["messages"]) {
-        let cbor = unhex(&vector["cbor"]);
-        let message = Message::decode(&cbor).unwrap();
-        assert_eq!(message.encode(), cbor);
+pub(super) fn mesh(file: &Value) -> Result<usize, String> {
+    let at = |key: &'static str| move |why: String| format!("{key}: {why}");
+    link_list(&file["link_list"]).map_err(at("link_list"))?;
+    presence(&file["presence"]).map_err(at("presence"))?;
+    let messages = each(file, "messages", |vector| {
+        let cbor = bytes(vector, "cbor")?;
+        let message = Message::decode(&cbor).map_err(said)?;
+        is_bytes(vector, "cbor", message.encode())?;
+        is(vector, "urgent", message.urgent())?;
         let kind = match message {
             Message::Know(known) => {
-                assert_eq!(super::ids(&known.heads), file["know"]["heads"]);
-                assert_eq!(known.chains.len(), list(&file["know"]["chains"]).len());
+                let chain = |(chain, frames): &(crate::frames::ChainId, u32)| {
+                    json!({
+                        "author": chain.author.to_string(),
+                        "incarnation": chain.incarnation,
+                        "frames": frames,
+                    })
+                };
+                let chains: Vec<Value> = known.chains.iter().map(chain).collect();
+                is(file, "know", json!({ "heads": ids(&known.heads), "chains": chains }))?;
                 "know"
             }
             Message::Pull(_) => "pull",
@@ -263,6 +206,46 @@ fn as5_the_vectors_of_the_mesh_decode_to_what_they_say() {
             Message::Prune => "prune",
             Message::Relay(_) => "relay",
         };
-        assert_eq!(vector["kind"], kind);
-    }
+        is(vector, "kind", kind)
+    })?;
+    let kinds: std::collections::BTreeSet<&str> =
+        list(file, "messages")?.iter().filter_map(|vector| vector["kind"].as_str()).collect();
+    must(kinds.len() == 8, "messages lack a kind")?;
+    Ok(messages + 2)
+}
+
+fn link_list(vector: &Value) -> Result<(), String> {
+    let wire = bytes(vector, "wire")?;
+    let links = LinkList::decode(parsed(vector, "room")?, &wire).ok_or("it is not taken")?;
+    is_text(vector, "device", links.device)?;
+    is_text(vector, "session", links.session)?;
+    is(vector, "started", links.version.0)?;
+    is(vector, "seq", links.version.1)?;
+    is(vector, "links", ids(&links.links))?;
+    claim(vector, &wire, &links.device, "symbolon/1/links")?;
+    must(LinkList::decode(RoomId::from_bytes([9; 32]), &wire).is_none(), "another room takes it")
+}
+
+fn presence(vector: &Value) -> Result<(), String> {
+    let wire = bytes(vector, "wire")?;
+    let shown = Presence::decode(parsed(vector, "room")?, &wire).ok_or("it is not taken")?;
+    is_text(vector, "device", shown.chain.author)?;
+    is(vector, "incarnation", shown.chain.incarnation)?;
+    is(vector, "client_id", shown.chain.client())?;
+    is(vector, "started", shown.version.0)?;
+    is(vector, "seq", shown.version.1)?;
+    is(vector, "clock", shown.clock())?;
+    is(vector, "state", shown.state)?;
+    claim(vector, &wire, &shown.chain.author, "symbolon/1/presence")?;
+    must(Presence::decode(RoomId::from_bytes([9; 32]), &wire).is_none(), "another room takes it")
+}
+
+/// What a member says of itself: the body, its signature, and the name under which it is passed on.
+fn claim(vector: &Value, wire: &[u8], device: &DeviceId, label: &str) -> Result<(), String> {
+    let (body, signatures) = opened(wire)?;
+    let [signature] = &signatures[..] else { return Err("it has more than one signature".into()) };
+    is_bytes(vector, "body", &body)?;
+    is_bytes(vector, "signature", signature)?;
+    signed(device.as_bytes(), label, &body, signature)?;
+    is_bytes(vector, "item_id", Sha256::digest(wire))
 }

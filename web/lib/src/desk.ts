@@ -99,13 +99,13 @@ export class Desk {
 
   /** Answers what cannot be done any more. */
   refuse(from: string, message: ToHost, why: SymbolonError): void {
-    if (message.type === 'hello') this.#around.deliver(from, { type: 'broken', message: why.message });
+    if (message.type === 'hello') this.#around.deliver(from, { type: 'broken', code: why.code, message: why.message });
     if (message.type === 'call') this.#failed(from, message.id, why);
   }
 
   broken(why: SymbolonError): void {
     for (const { tab, id } of this.#joining.splice(0)) this.#failed(tab, id, why);
-    this.#around.deliver(ALL, { type: 'broken', message: why.message });
+    this.#around.deliver(ALL, { type: 'broken', code: why.code, message: why.message });
   }
 
   tabGone(tab: string): void {

@@ -162,7 +162,7 @@ export class Host {
       try {
         await this.#store.commit(writes);
       } catch (error) {
-        this.#fail(SymbolonError.from(error));
+        this.#fail(new SymbolonError('store', SymbolonError.from(error).message));
       }
     }
     if (this.#broken !== undefined || this.#stopped) {

@@ -79,7 +79,8 @@ export type ToTab =
   | { type: 'gone'; room: string }
   /** To a tab that can be seen: send `tick` in so many milliseconds, the host's own timers are slowed down. */
   | { type: 'wake'; after: number }
-  | { type: 'broken'; message: string };
+  /** Nothing works any more. */
+  | { type: 'broken'; code: string; message: string };
 
 /** On a channel that all tabs hear. */
 export type Envelope = { from: string; message: ToHost } | { to: string; message: ToTab };

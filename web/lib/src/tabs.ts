@@ -125,8 +125,8 @@ export class Tab {
         });
       });
     } catch (error) {
-      const failure = SymbolonError.from(error);
-      if (!stay.aborted) this.#events.message({ type: 'broken', message: failure.message });
+      const { code, message } = SymbolonError.from(error);
+      if (!stay.aborted) this.#receive({ type: 'broken', code, message });
     } finally {
       finish();
     }
@@ -205,7 +205,7 @@ export class Tab {
         if (!document.hidden) this.#tick = setTimeout(() => this.post({ type: 'tick' }), message.after);
         return;
       case 'broken':
-        for (const { reject } of this.#calls.values()) reject(new SymbolonError('store', message.message));
+        for (const { reject } of this.#calls.values()) reject(new SymbolonError(message.code, message.message));
         this.#calls.clear();
         break;
     }

@@ -9,6 +9,25 @@ const COMPRESSIBLE = /\.(html|js|css|svg|json|webmanifest|wasm|txt)$/;
 // Below this, headers weigh more than what compression saves.
 const WORTH_IT = 256;
 
+/** Asks for the core in the page's head: it is the largest part, and needed by whatever comes next. */
+export function preloaded() {
+  return {
+    name: 'preloaded',
+    apply: 'build',
+    transformIndexHtml: {
+      order: 'post',
+      handler: (_html, { bundle }) =>
+        Object.keys(bundle ?? {})
+          .filter((file) => file.endsWith('.wasm'))
+          .map((file) => ({
+            tag: 'link',
+            injectTo: 'head',
+            attrs: { rel: 'preload', href: `./${file}`, as: 'fetch', type: 'application/wasm', crossorigin: '' },
+          })),
+    },
+  };
+}
+
 /** Writes sw.js from its source: the names of all files, and a version that changes with any of their contents. */
 export function precached(source) {
   let out;

@@ -205,6 +205,7 @@ Open
 export class SymbolonProvider extends Emitter {
   awareness: Awareness;
   synced = true;
+  saved = true;
   whenSynced = Promise.resolve();
   constructor(
     readonly doc: Y.Doc,
@@ -259,6 +260,8 @@ const decodeStroke = (bytes: Uint8Array): Stroke => {
   return { color, width, points: new Float64Array(points) };
 };
 export const canvas = { encodeStroke, decodeStroke, strokesToSvg: (_: Uint8Array[]) => '<svg xmlns="http://www.w3.org/2000/svg"/>' };
+
+export async function load(_wasm?: unknown) {}
 
 export function readTicket(text: string) {
   if (!/symbolon1[\w-]{8}/.test(text)) throw new SymbolonError('malformed_ticket');

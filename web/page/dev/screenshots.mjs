@@ -117,8 +117,9 @@ console.log(bad ? `${bad} findings` : 'no finding');
 process.exitCode = bad ? 1 : 0;
 
 async function shoot(name, view, options) {
-  const context = await browser.newContext({ ...options, serviceWorkers: 'block', reducedMotion: 'reduce' });
+  const context = await browser.newContext({ ...options, reducedMotion: 'reduce' });
   const page = await context.newPage();
+  page.setDefaultTimeout(5000);
   page.on('console', (message) => {
     if (message.type() === 'error' && !/404/.test(message.text())) report(name, message.text());
   });
@@ -133,7 +134,7 @@ async function shoot(name, view, options) {
     await view.act?.(page);
     await page.waitForTimeout(150);
     await page.screenshot({ path: join(shots, `${name}.png`) });
-    const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     if (wide > 0) report(name, `scrolls sideways by ${wide} px`);
     // The picture above has been taken under the policy; axe itself has to be let in by the debugger.
     await page.evaluate(axe);
@@ -141,7 +142,7 @@ async function shoot(name, view, options) {
     for (const { id, impact, nodes } of violations) report(name, `axe ${impact}: ${id}: ${nodes.map((node) => node.target.flat().join(' ')).join(' | ')}`);
     if (page.url().includes('symbolon1')) report(name, 'a ticket is in the address');
   } catch (error) {
-    report(name, String(error));
+    report(name, String(error).split('\n').slice(0, 4).join(' '));
   }
   await context.close();
 }

@@ -2,7 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 import type { Peer } from 'symbolon';
 import { Newer } from './components/newer';
 import { Toasts } from './components/toasts';
-import { openPeer, reopenPeer, type Who } from './model/peer';
+import { openPeer, type Who } from './model/peer';
 import { guessDevice, remember, remembered } from './model/prefs';
 import { readRoute, showRoute, type Route } from './model/route';
 import { Join } from './views/join';
@@ -16,7 +16,7 @@ export interface Shell {
   /** Missing until the user has a name. */
   peer: Peer | undefined;
   trouble: Trouble | undefined;
-  /** Sets or changes who the user is. */
+  /** Says who the user is, and opens the peer. */
   name(who: Who): Promise<Peer>;
   go(route: Route, how?: 'push' | 'replace'): void;
   /** Asks for the invite dialog as soon as that room shows. */
@@ -37,26 +37,41 @@ export function App({ first }: { first: Route }) {
   }, []);
 
   useEffect(() => {
-    if (who && !peer) openPeer(who).then(setPeer, (error: unknown) => setTrouble(troubleFrom(error)));
+    if (who) void start(who).catch(() => {});
   }, []);
 
   useEffect(() => {
+    const fail = (error: unknown) => setTrouble(troubleFrom(error));
     const wake = () => peer?.networkChanged();
+    peer?.on('error', fail);
     addEventListener('online', wake);
-    return () => removeEventListener('online', wake);
+    return () => {
+      peer?.off('error', fail);
+      removeEventListener('online', wake);
+    };
   }, [peer]);
+
+  const start = async (next: Who): Promise<Peer> => {
+    setTrouble(undefined);
+    try {
+      const opened = await openPeer(next);
+      setPeer(opened);
+      setWho({ user: opened.user, device: opened.deviceName });
+      return opened;
+    } catch (error) {
+      setTrouble(troubleFrom(error));
+      throw error;
+    }
+  };
 
   const shell: Shell = {
     who,
     peer,
     trouble,
     async name(next) {
-      remember('user', next.user);
-      remember('device', next.device);
-      setWho(next);
-      setTrouble(undefined);
-      const opened = peer && next.user !== who?.user ? await reopenPeer(next) : await openPeer(next);
-      setPeer(opened);
+      const opened = await start(next);
+      remember('user', opened.user);
+      remember('device', opened.deviceName);
       return opened;
     },
     go(next, how) {

@@ -9,7 +9,10 @@ const PAGE = new URL('./', self.location).href;
 
 self.addEventListener('install', (event) => {
   event.waitUntil(
-    caches.open(CACHE).then((cache) => cache.addAll(FILES.map((file) => new Request(file, { cache: 'no-cache' })))),
+    caches.open(CACHE).then((cache) =>
+      // What has its hash in its name cannot be out of date in the browser's own cache.
+      cache.addAll(FILES.map((file) => new Request(file, { cache: file.startsWith('./assets/') ? 'default' : 'no-cache' }))),
+    ),
   );
 });
 

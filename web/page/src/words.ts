@@ -85,6 +85,28 @@ const TROUBLES: Record<string, Trouble> = {
     title: 'Another tab is holding this room',
     text: 'Close other tabs with Symbolon, then load this page again.',
   },
+  insecure: {
+    title: 'This page needs a secure address',
+    text: 'Browsers keep keys and open connections only on pages loaded over https (or from this very computer). Use the https address of this server, or ask whoever runs it.',
+  },
+  interrupted: {
+    title: 'It was interrupted',
+    text: 'Another tab took over, or the page was put to sleep. Try again.',
+    retry: true,
+  },
+  too_large: {
+    title: 'That is too much for one change',
+    text: 'It was not taken over. Paste it in smaller parts.',
+  },
+  damaged: {
+    title: 'What this browser keeps of a room is damaged',
+    text: 'Ask a member for a new invite and join again; then leave the damaged room.',
+  },
+  wasm: {
+    title: 'The page could not load all of itself',
+    text: 'Check the network and load the page again. If it stays so, an extension or an old browser may be in the way.',
+    retry: true,
+  },
   unsupported: {
     title: 'This browser lacks something Symbolon needs',
     text: 'It needs WebAssembly, WebRTC and storage. Use a current Firefox, Chrome, Edge or Safari, not in lockdown mode.',

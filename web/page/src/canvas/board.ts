@@ -12,7 +12,12 @@ export interface Live {
   color?: string;
 }
 
-const BUDGET_MS = 7;
+// A frame's share of a new bitmap. Browsers put the drawing itself off, so time alone does not bound it.
+const BUDGET_MS = 6;
+const STRETCHES_AT_REST = 1500;
+const STRETCHES_MOVING = 350;
+/** The view counts as moving for so long after it moved. */
+const MOVING_MS = 120;
 const MAX_RATIO = 2;
 
 interface Bitmap {
@@ -39,6 +44,7 @@ export class Board {
   #stale = true;
   #ratio = 1;
   #frame = 0;
+  #moved = 0;
 
   constructor(
     screen: HTMLCanvasElement,
@@ -67,6 +73,7 @@ export class Board {
 
   look(view: View): void {
     this.view = view;
+    this.#moved = performance.now();
     this.request();
   }
 
@@ -87,7 +94,7 @@ export class Board {
     else if (stale.length) for (const box of stale) this.#repair(box);
     if (settled && !stale.length) {
       this.#aim(this.#front);
-      for (const stroke of added) draw(this.#front.context, stroke, this.dark);
+      for (const stroke of added) draw(this.#front.context, stroke, this.dark, this.#pixels(this.#front.view));
     }
     this.request();
   }
@@ -111,7 +118,7 @@ export class Board {
     screen.drawImage(this.#front.canvas, 0, 0);
     this.#aim({ context: screen, view: this.view });
     const live = [...this.live()];
-    for (const { line } of live) draw(screen, ink(line), this.dark);
+    for (const { line } of live) draw(screen, ink(line), this.dark, this.#pixels(this.view));
     screen.setTransform(this.#ratio, 0, 0, this.#ratio, 0, 0);
     for (const one of live) if (one.name) this.#label(one);
     if (this.eraser) this.#ring(this.eraser);
@@ -133,13 +140,16 @@ export class Board {
     }
     const { all } = this.strokes();
     const shown = shownBox(this.#back.view, this.width, this.height);
-    const until = performance.now() + BUDGET_MS;
+    const now = performance.now();
+    const until = now + BUDGET_MS;
+    let left = now - this.#moved < MOVING_MS ? STRETCHES_MOVING : STRETCHES_AT_REST;
+    const scale = this.#pixels(this.#back.view);
     this.#aim(this.#back);
     let at = this.#progress;
     for (; at < all.length; at++) {
       const stroke = all[at];
-      if (stroke && touches(stroke.box, shown)) draw(this.#back.context, stroke, this.dark);
-      if ((at & 15) === 15 && performance.now() > until) break;
+      if (stroke && touches(stroke.box, shown)) left -= draw(this.#back.context, stroke, this.dark, scale);
+      if (left < 0 || ((at & 15) === 15 && performance.now() > until)) break;
     }
     if (at < all.length) {
       this.#progress = at + 1;
@@ -160,12 +170,17 @@ export class Board {
     to.rect(box.left, box.top, box.right - box.left, box.bottom - box.top);
     to.clip();
     to.clearRect(box.left, box.top, box.right - box.left, box.bottom - box.top);
-    for (const stroke of this.strokes().all) if (stroke && touches(stroke.box, box)) draw(to, stroke, this.dark);
+    for (const stroke of this.strokes().all) if (stroke && touches(stroke.box, box)) draw(to, stroke, this.dark, this.#pixels(this.#front.view));
     to.restore();
   }
 
+  /** Device pixels to a unit of the paper. */
+  #pixels(view: View): number {
+    return view.scale * this.#ratio;
+  }
+
   #aim({ context: to, view }: Pick<Bitmap, 'context' | 'view'>): void {
-    const scale = view.scale * this.#ratio;
+    const scale = this.#pixels(view);
     to.setTransform(scale, 0, 0, scale, view.x * this.#ratio, view.y * this.#ratio);
   }
 
@@ -224,7 +239,7 @@ export async function toPng(strokes: Strokes, box: Box): Promise<Blob> {
   to.fillStyle = '#ffffff';
   to.fillRect(0, 0, canvas.width, canvas.height);
   to.setTransform(scale, 0, 0, scale, (margin - box.left) * scale, (margin - box.top) * scale);
-  for (const stroke of strokes.all) if (stroke) draw(to, stroke, false);
+  for (const stroke of strokes.all) if (stroke) draw(to, stroke, false, Infinity);
   return new Promise((done, fail) =>
     canvas.toBlob((blob) => (blob ? done(blob) : fail(new Error('the drawing is too large'))), 'image/png'),
   );

@@ -26,6 +26,11 @@ export class Canvas {
   readonly strokes: Strokes;
   readonly board: Board;
   settings: Settings = { tool: 'pen', color: '#1c2422', width: 4 };
+  /** Whether somebody draws right now. */
+  get busy(): boolean {
+    return !this.#lines().next().done;
+  }
+
   onView: (view: View) => void = () => {};
   readonly #live: LiveStrokes;
   readonly #pointers: Pointers;
@@ -41,7 +46,10 @@ export class Canvas {
       this.board.changed(change);
       onStrokes();
     });
-    this.#live = new LiveStrokes(awareness, () => this.board.request());
+    this.#live = new LiveStrokes(awareness, () => {
+      this.board.request();
+      if (!this.strokes.count) onStrokes();
+    });
     this.board.live = () => this.#lines();
     this.board.setDark(isDark());
     this.#offTheme = onThemeChange(() => this.board.setDark(isDark()));
@@ -101,7 +109,7 @@ export class Canvas {
     return around(this.strokes.all.flatMap((stroke) => (stroke ? [stroke.box] : [])));
   }
 
-  *#lines(): Iterable<Live> {
+  *#lines(): Generator<Live> {
     yield* this.#live.others();
     if (this.#own) yield { line: this.#own };
   }

@@ -14,17 +14,40 @@ export interface Box {
   bottom: number;
 }
 
+interface Stretch {
+  width: number;
+  path: Path2D;
+}
+
 /** Stretches of one width, ready to be drawn again and again. */
 export interface Ink {
   color: string;
+  width: number;
   box: Box;
-  stretches: { width: number; path: Path2D }[];
+  stretches: Stretch[];
+  /** All of it in one width, for when it is too thin to see the difference. */
+  thin(): Stretch[];
 }
+
+/** Below this many pixels, pressure cannot be seen. */
+const THIN_PX = 2;
 
 const STEPS = 16;
 
 export function ink({ color, width, points }: Line): Ink {
-  const stretches: Ink['stretches'] = [];
+  const stretches = stretchesOf(points, (pressure) => widthAt(width, pressure));
+  let thin: Stretch[] | undefined;
+  return {
+    color,
+    width,
+    box: extent(points, width),
+    stretches,
+    thin: () => (thin ??= stretches.length > 1 ? stretchesOf(points, () => width * 0.7) : stretches),
+  };
+}
+
+function stretchesOf(points: ArrayLike<number>, widthOf: (pressure: number) => number): Stretch[] {
+  const stretches: Stretch[] = [];
   const count = Math.floor(points.length / 3);
   const x = (i: number) => points[i * 3] ?? 0;
   const y = (i: number) => points[i * 3 + 1] ?? 0;
@@ -33,7 +56,7 @@ export function ink({ color, width, points }: Line): Ink {
   let penY = y(0);
   let path: Path2D | undefined;
   for (let i = 0; i < count; i++) {
-    const wide = widthAt(width, points[i * 3 + 2] ?? 1);
+    const wide = widthOf(points[i * 3 + 2] ?? 1);
     if (!path || wide !== last) {
       path = new Path2D();
       path.moveTo(penX, penY);
@@ -48,7 +71,7 @@ export function ink({ color, width, points }: Line): Ink {
     penX = nextX;
     penY = nextY;
   }
-  return { color, box: extent(points, width), stretches };
+  return stretches;
 }
 
 /** By the pressure, in sixteen steps from a quarter of the width to the whole. */
@@ -90,7 +113,10 @@ export function around(boxes: Iterable<Box>): Box | undefined {
   return all;
 }
 
-export function draw(context: CanvasRenderingContext2D, { color, stretches }: Ink, dark: boolean): void {
+/** Draws a stroke, at that many pixels to its unit; says how many stretches that took. */
+export function draw(context: CanvasRenderingContext2D, ink: Ink, dark: boolean, scale: number): number {
+  const { color } = ink;
+  const stretches = ink.width * scale < THIN_PX ? ink.thin() : ink.stretches;
   context.strokeStyle = dark ? onDark(color) : color;
   context.lineCap = 'round';
   context.lineJoin = 'round';
@@ -98,6 +124,7 @@ export function draw(context: CanvasRenderingContext2D, { color, stretches }: In
     context.lineWidth = width;
     context.stroke(path);
   }
+  return stretches.length;
 }
 
 const shades = new Map<string, string>();

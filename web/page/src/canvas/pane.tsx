@@ -3,6 +3,7 @@ import { download } from '../model/download';
 import { remember, remembered } from '../model/prefs';
 import type { Opened } from '../model/room';
 import { useAgain } from '../model/hooks';
+import { isDark, onThemeChange } from '../model/theme';
 import { tell } from '../components/toasts';
 import { Icon } from '../components/icons';
 import { Canvas, type Settings } from './canvas';
@@ -19,6 +20,7 @@ export default function CanvasPane({ opened, shown }: Props) {
   const [settings, setSettings] = useState<Settings>(() => ({ tool: 'pen', color: remembered('pen') ?? COLORS[0].value, width: 4 }));
   const [scale, setScale] = useState(1);
   const again = useAgain();
+  useEffect(() => onThemeChange(again), []);
 
   useEffect(() => {
     if (!element.current) return;
@@ -71,7 +73,7 @@ export default function CanvasPane({ opened, shown }: Props) {
   return (
     <div class="canvas-pane">
       <div class="tools" role="toolbar" aria-label="Canvas">
-        <PenTools settings={settings} onChoose={choose} />
+        <PenTools settings={settings} dark={isDark()} onChoose={choose} />
         <span class="rule" aria-hidden="true" />
         <button class="bare" type="button" aria-label="Undo" title="Undo your last stroke (Ctrl+Z)" disabled={!canvas?.strokes.undo.undoStack.length} onClick={() => canvas?.strokes.undo.undo()}>
           <Icon name="undo" />
@@ -89,12 +91,12 @@ export default function CanvasPane({ opened, shown }: Props) {
       </div>
       <div class="paper">
         <canvas ref={element} class={`tool-${settings.tool}`} role="img" aria-label={count === 1 ? 'Drawing of 1 stroke' : `Drawing of ${count} strokes`} />
-        {count === 0 && <p class="paper-hint">Draw here. Everyone in the room sees it while you draw.</p>}
+        {count === 0 && !canvas?.busy && <p class="paper-hint">Draw here. Everyone in the room sees it while you draw.</p>}
         <div class="zoom" role="toolbar" aria-label="Zoom">
           <button class="bare" type="button" aria-label="Zoom out" title="Zoom out (−)" onClick={() => canvas?.zoom(1 / 1.25)}>
             <Icon name="minus" />
           </button>
-          <button class="bare text" type="button" aria-label="Actual size" title="Actual size (1)" onClick={() => canvas?.zoom(1 / scale)}>
+          <button class="bare text" type="button" aria-label={`${Math.round(scale * 100)} %, show actual size`} title="Actual size (1)" onClick={() => canvas?.zoom(1 / scale)}>
             {Math.round(scale * 100)} %
           </button>
           <button class="bare" type="button" aria-label="Zoom in" title="Zoom in (+)" onClick={() => canvas?.zoom(1.25)}>

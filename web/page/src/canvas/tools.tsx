@@ -1,4 +1,5 @@
 import { Icon, type IconName } from '../components/icons';
+import { onDark } from './ink';
 import type { Settings } from './canvas';
 import type { Tool } from './pointer';
 
@@ -21,10 +22,12 @@ const TOOLS: { tool: Tool; name: string; icon: IconName; key: string }[] = [
 
 interface Props {
   settings: Settings;
+  dark: boolean;
   onChoose: (change: Partial<Settings>) => void;
 }
 
-export function PenTools({ settings, onChoose }: Props) {
+export function PenTools({ settings, dark, onChoose }: Props) {
+  const shown = (color: string) => (dark ? onDark(color) : color);
   const own = !COLORS.some(({ value }) => value === settings.color);
   return (
     <>
@@ -53,11 +56,11 @@ export function PenTools({ settings, onChoose }: Props) {
             aria-label={name}
             title={name}
             aria-pressed={settings.color === value}
-            style={{ '--swatch': value }}
+            style={{ '--swatch': shown(value) }}
             onClick={() => onChoose({ color: value, tool: 'pen' })}
           />
         ))}
-        <label class={own ? 'swatch free chosen' : 'swatch free'} title="Another colour" style={own ? { '--swatch': settings.color } : {}}>
+        <label class={own ? 'swatch free chosen' : 'swatch free'} title="Another colour" style={own ? { '--swatch': shown(settings.color) } : {}}>
           <span class="visually-hidden">Another colour</span>
           <input type="color" value={settings.color} onInput={(event) => onChoose({ color: event.currentTarget.value, tool: 'pen' })} />
         </label>

@@ -31,14 +31,14 @@ export function Dialog({ title, onClose, children, class: name = '' }: Props) {
       }}
     >
       <div class="dialog-body">
-        <header>
+        <div class="dialog-head">
           <h2 id={heading} tabIndex={-1}>
             {title}
           </h2>
           <button class="bare" type="button" aria-label="Close" onClick={onClose}>
             <Icon name="close" />
           </button>
-        </header>
+        </div>
         {children}
       </div>
     </dialog>

@@ -94,7 +94,7 @@ export function InviteDialog({ room, onClose }: { room: Room; onClose: () => voi
     <Dialog title={`Invite to “${room.name}”`} onClose={onClose} class="invite-dialog">
       {trouble && <Problem trouble={trouble} onRetry={made ? undefined : () => void make({ expires, uses })} />}
       <div class="invite-ways">
-        <div class="qr-frame">{made && Qr && <Qr text={made.link} label="QR code of the invite link" />}</div>
+        <div class="qr-frame">{made && Qr && <Qr text={made.link} label="QR code of the invite" />}</div>
         <div>
           <p>Send this link to the person you want here, or let them scan the code. Whoever opens it first is in, so hand it over in a way you trust.</p>
           <div class="link-out">

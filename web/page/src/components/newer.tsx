@@ -3,7 +3,7 @@ import { newerVersion, onNewerVersion, useNewerVersion } from '../model/offline'
 
 /** A hint when a newer version of the page waits. */
 export function Newer() {
-  const [there, setThere] = useState(() => newerVersion() !== undefined);
+  const [there, setThere] = useState(newerVersion);
   const [later, setLater] = useState(false);
   useEffect(() => onNewerVersion(() => setThere(true)), []);
   if (!there || later) return null;

@@ -30,7 +30,7 @@ export function PeoplePanel({ room, onInvite }: Props) {
               <div>
                 <p class="name">
                   <strong>{safeName(member.user)}</strong>
-                  {member.own && <span class="you">you</span>} <span class="quiet">{safeName(member.name)}</span>
+                  {member.own && <span class="you">you</span>} {member.name !== member.user && <span class="quiet">{safeName(member.name)}</span>}
                 </p>
                 <p class="reach" data-reach={member.reach}>
                   <span class="dot" aria-hidden="true" />

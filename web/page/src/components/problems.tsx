@@ -1,17 +1,25 @@
 // What is wrong with a room right now, and what it means.
 import { useEffect, useState } from 'preact/hooks';
-import type { Room } from 'symbolon';
+import type { Room, SymbolonProvider } from 'symbolon';
 import { useAgain, useEvents } from '../model/hooks';
 import { labels } from '../model/people';
-import { troubleOf, type Trouble } from '../words';
+import { troubleFrom, troubleOf, type Trouble } from '../words';
 import { Problem } from './problem';
+
+interface Props {
+  room: Room;
+  provider: SymbolonProvider;
+  /** What is wrong with the whole peer. */
+  trouble: Trouble | undefined;
+}
 
 /** A server that only blinks is not worth a word. */
 const BLINK_MS = 4000;
 
-export function Problems({ room }: { room: Room }) {
+export function Problems({ room, provider, trouble }: Props) {
   useEvents(room, 'servers', 'members');
   const [cuts, setCuts] = useState<{ device: string; trouble: Trouble }[]>([]);
+  const [failed, setFailed] = useState<Trouble>();
   const [closed, setClosed] = useState(false);
   const [hidden, setHidden] = useState<string>();
   const offline = useOffline();
@@ -27,11 +35,14 @@ export function Problems({ room }: { room: Room }) {
     const end = () => setClosed(true);
     room.on('cut', cut);
     room.on('closed', end);
+    const fail = (error: unknown) => setFailed(troubleFrom(error));
+    provider.on('error', fail);
     return () => {
       room.off('cut', cut);
       room.off('closed', end);
+      provider.off('error', fail);
     };
-  }, [room]);
+  }, [room, provider]);
 
   const linked = room.members().filter((member) => member.linked && !member.own).length;
   const state = closed ? 'closed' : offline && !linked ? 'offline' : unserved ? 'unserved' : undefined;
@@ -41,6 +52,8 @@ export function Problems({ room }: { room: Room }) {
 
   return (
     <div class="problems">
+      {trouble && <Problem trouble={trouble} />}
+      {failed && <Problem trouble={failed} onDismiss={() => setFailed(undefined)} />}
       {state && state !== hidden && (
         <Problem
           trouble={state === 'closed' ? troubleOf('closed') : state === 'offline' ? OFFLINE : unservedWords(linked)}

@@ -29,7 +29,9 @@ export function host(origin: string): string {
 
 function stateInWords({ connected, trouble }: ServerStatus): string {
   if (connected) return 'reachable';
-  return trouble ? `not reachable (${trouble.slice(0, 120)}); trying again` : 'connecting…';
+  if (!trouble) return 'connecting…';
+  // The plain case is said plainly; anything else, such as a wrong key, as the core says it.
+  return /can be reached/.test(trouble) ? 'not reachable; trying again' : `not connected: ${trouble.slice(0, 200)}`;
 }
 
 function meaning(servers: readonly ServerStatus[]): string {

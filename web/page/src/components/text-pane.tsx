@@ -2,6 +2,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { download } from '../model/download';
 import type { Opened } from '../model/room';
 import { useAgain } from '../model/hooks';
+import { Standing } from './standing';
 import { tell } from './toasts';
 import { Icon } from './icons';
 import type { Editor } from '../editor/editor';
@@ -51,6 +52,7 @@ export function TextPane({ opened }: { opened: Opened }) {
         <button class="bare" type="button" aria-label="Save text as a file" title="Save as a file" onClick={save}>
           <Icon name="download" />
         </button>
+        <Standing opened={opened} />
       </div>
       <div class="editor" ref={host} />
     </>

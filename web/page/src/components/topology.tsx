@@ -49,8 +49,8 @@ export function Topology({ room, names }: { room: Room; names: Names }) {
       </svg>
       <ul class="legend" aria-hidden="true">
         <li class="confirmed">both say so</li>
-        <li class="claimed">one says so</li>
-        <li class="gap">missing</li>
+        {edges.some(({ state }) => state === 'claimed') && <li class="claimed">one says so</li>}
+        {edges.some(({ state }) => state === 'gap') && <li class="gap">missing</li>}
       </ul>
       <details>
         <summary>As a list</summary>

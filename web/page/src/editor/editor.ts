@@ -42,6 +42,7 @@ export function openEditor(host: HTMLElement, doc: Y.Doc, awareness: Awareness):
         placeholder('Write here. Everyone in the room sees it.'),
         EditorView.contentAttributes.of({
           'aria-label': 'Shared text',
+          tabindex: '0',
           spellcheck: 'true',
           autocapitalize: 'sentences',
           autocorrect: 'on',

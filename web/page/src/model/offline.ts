@@ -1,10 +1,11 @@
 // The service worker: installs it, and tells when a newer version of the page waits to be used.
 
-let waiting: ServiceWorker | undefined;
+/** The newer version: a worker that waits, or one that another tab let take over already. */
+let newer: ServiceWorker | 'active' | undefined;
 const listeners = new Set<() => void>();
 
-export function newerVersion(): ServiceWorker | undefined {
-  return waiting;
+export function newerVersion(): boolean {
+  return newer !== undefined;
 }
 
 export function onNewerVersion(listener: () => void): () => void {
@@ -14,8 +15,9 @@ export function onNewerVersion(listener: () => void): () => void {
 
 /** Lets the newer version take over, then loads it. */
 export function useNewerVersion(): void {
+  if (!(newer instanceof ServiceWorker)) return location.reload();
   navigator.serviceWorker.addEventListener('controllerchange', () => location.reload(), { once: true });
-  waiting?.postMessage('take-over');
+  newer.postMessage('take-over');
 }
 
 export function keepOffline(): void {
@@ -26,11 +28,12 @@ export function keepOffline(): void {
   else addEventListener('load', start, { once: true });
 }
 
-function watch(registration: ServiceWorkerRegistration): void {
-  const note = (worker: ServiceWorker | null) => {
+function watch(registration: ServiceWorkerRegistration | undefined): void {
+  if (!registration) return;
+  const note = (found: ServiceWorker | 'active' | null) => {
     // Without a controller this is the first version of all: nothing to tell.
-    if (!worker || !navigator.serviceWorker.controller) return;
-    waiting = worker;
+    if (!found || !navigator.serviceWorker.controller) return;
+    newer = found;
     for (const listener of listeners) listener();
   };
   note(registration.waiting);
@@ -39,6 +42,11 @@ function watch(registration: ServiceWorkerRegistration): void {
     worker?.addEventListener('statechange', () => {
       if (worker.state === 'installed') note(worker);
     });
+  });
+  let controlled = navigator.serviceWorker.controller !== null;
+  navigator.serviceWorker.addEventListener('controllerchange', () => {
+    if (controlled) note('active');
+    controlled = true;
   });
   addEventListener('visibilitychange', () => {
     if (document.visibilityState === 'visible') void registration.update().catch(() => {});

@@ -30,7 +30,7 @@ export function RoomView({ shell, id, fresh }: { shell: Shell; id: string; fresh
     if (!shell.who) shell.go({ at: 'start' }, 'replace');
   }, []);
 
-  const failed = trouble ?? shell.trouble;
+  const failed = trouble ?? (opened ? undefined : shell.trouble);
   if (failed) {
     return (
       <main class="join">
@@ -61,7 +61,7 @@ function OpenRoom({ shell, opened, fresh }: { shell: Shell; opened: Opened; fres
   const [inviting, setInviting] = useState(fresh);
   useEvents(room, 'members', 'servers', 'topology');
   const members = room.members();
-  useArrivals(members);
+  useArrivals(members, inviting);
 
   useEffect(() => {
     document.title = `${room.name} · Symbolon`;
@@ -90,7 +90,7 @@ function OpenRoom({ shell, opened, fresh }: { shell: Shell; opened: Opened; fres
 
       <div class="room-body">
         <main>
-          <Problems room={room} />
+          <Problems room={room} provider={opened.provider} trouble={shell.trouble} />
           <div id="panel-text" role="tabpanel" aria-labelledby="tab-text" hidden={tab === 'canvas'} class="panel">
             <TextPane opened={opened} />
           </div>
@@ -105,8 +105,8 @@ function OpenRoom({ shell, opened, fresh }: { shell: Shell; opened: Opened; fres
   );
 }
 
-/** Tells who came in and who is back. */
-function useArrivals(members: MemberStatus[]): void {
+/** Tells who came in and who is back; the invite dialog does so itself. */
+function useArrivals(members: MemberStatus[], inviting: boolean): void {
   const known = useRef<Map<string, boolean> | undefined>(undefined);
   useEffect(() => {
     const names = labels(members);
@@ -114,8 +114,9 @@ function useArrivals(members: MemberStatus[]): void {
     if (before) {
       for (const { device, own, online } of members) {
         if (own) continue;
-        if (!before.has(device)) tell(`${names.get(device)} is in the room now.`);
-        else if (online && !before.get(device)) tell(`${names.get(device)} is back.`);
+        const known = before.has(device);
+        if (!known && !inviting) tell(`${names.get(device)} is in the room now.`);
+        if (known && online && !before.get(device)) tell(`${names.get(device)} is back.`);
       }
     }
     known.current = new Map(members.map(({ device, online }) => [device, online]));

@@ -15,7 +15,6 @@ export function Start({ shell }: { shell: Shell }) {
   const { who, trouble } = shell;
   const [user, setUser] = useState(who?.user ?? '');
   const [device, setDevice] = useState(who?.device ?? guessDevice());
-  const [changing, setChanging] = useState(false);
   const [missing, setMissing] = useState(false);
   const [about, setAbout] = useState(false);
 
@@ -31,7 +30,6 @@ export function Start({ shell }: { shell: Shell }) {
       document.querySelector<HTMLInputElement>('.who input')?.focus();
       return undefined;
     }
-    setChanging(false);
     return shell.name({ user: name, device: device.trim() || guessDevice() });
   };
 
@@ -49,26 +47,15 @@ export function Start({ shell }: { shell: Shell }) {
         {trouble && <Problem trouble={trouble} />}
 
         <section class="who" aria-labelledby="who">
-          <h2 id="who" class={who && !changing ? 'visually-hidden' : ''}>
+          <h2 id="who" class={who ? 'visually-hidden' : ''}>
             Who are you?
           </h2>
-          {who && !changing ? (
-            <p class="row">
-              <span>
-                You are <strong>{who.user}</strong> <span class="quiet">on {who.device}</span>
-              </span>
-              <button class="link" type="button" onClick={() => setChanging(true)}>
-                Change
-              </button>
+          {who ? (
+            <p>
+              You are <strong>{who.user}</strong> <span class="quiet">on {who.device}</span>
             </p>
           ) : (
-            <form
-              class="pair"
-              onSubmit={(event) => {
-                event.preventDefault();
-                void identify();
-              }}
-            >
+            <form class="pair" onSubmit={(event) => event.preventDefault()}>
               <Field
                 label="Your name"
                 value={user}
@@ -82,14 +69,6 @@ export function Start({ shell }: { shell: Shell }) {
                 error={missing ? 'So that the others know who you are.' : undefined}
               />
               <Field label="This device" value={device} onInput={setDevice} maxLength={32} />
-              {changing && (
-                <p class="row">
-                  <button class="primary" type="submit">
-                    Save
-                  </button>
-                  <span class="hint">Rooms you are in already keep the name you joined with.</span>
-                </p>
-              )}
             </form>
           )}
         </section>
@@ -97,9 +76,13 @@ export function Start({ shell }: { shell: Shell }) {
         {shell.peer && <Rooms peer={shell.peer} onOpen={(id) => shell.go({ at: 'room', id })} />}
         <CreateRoom shell={shell} identify={identify} />
         <EnterInvite
-          onTicket={async (ticket) => {
-            if (await identify()) shell.go({ at: 'invite', ticket }, 'replace');
-          }}
+          onTicket={(ticket) =>
+            // What keeps the peer from opening is shown above.
+            void identify().then(
+              (peer) => peer && shell.go({ at: 'invite', ticket }, 'replace'),
+              () => {},
+            )
+          }
         />
       </main>
 

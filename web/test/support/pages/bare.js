@@ -14,4 +14,12 @@ window.use = async (room, { awareness, doc = new S.Y.Doc() } = {}) => {
   return room.id;
 };
 
+/** The names of the others whose presence is seen. */
+window.seen = () =>
+  [...window.provider.awareness.getStates()]
+    .filter(([client]) => client !== window.doc.clientID)
+    .map(([, state]) => state.user?.name)
+    .sort()
+    .join();
+
 window.ready = true;

@@ -3,22 +3,15 @@
 use minicbor::Encoder;
 use serde_json::{Value, json};
 
-use super::{DAY, TIME, author, described, genesis, hex, ids, list, room};
+use super::super::{hex, ids};
+use super::{DAY, TIME, author, described, genesis, room};
 use crate::crypto::keys::{Domain, Signature, invite_key};
 use crate::id::DeviceId;
 use crate::membership::{Membership, Records};
 use crate::record::{Author, Record};
 
-/// The two parts of a record, a frame or a list of links as they lie on the wire.
 pub(super) fn opened(wire: &[u8]) -> (Vec<u8>, Vec<Vec<u8>>) {
-    let mut decoder = minicbor::Decoder::new(wire);
-    assert_eq!(decoder.array().unwrap(), Some(2));
-    let body = decoder.bytes().unwrap().to_vec();
-    if decoder.datatype().unwrap() == minicbor::data::Type::Bytes {
-        return (body, vec![decoder.bytes().unwrap().to_vec()]);
-    }
-    let count = decoder.array().unwrap().unwrap();
-    (body, (0..count).map(|_| decoder.bytes().unwrap().to_vec()).collect())
+    super::super::opened(wire).unwrap()
 }
 
 fn wrapped(body: &[u8], signatures: &[Signature]) -> Vec<u8> {
@@ -269,36 +262,4 @@ pub(super) fn membership() -> Value {
         case("two take one place, the second in the knowledge of the first: it is void", &with(&[&first, &too_late])),
         case("nobody lets itself in", &with(&[&own])),
     ] })
-}
-
-#[test]
-fn as5_the_vectors_of_membership_hold_in_any_order() {
-    use rand_core::RngCore as _;
-    let mut rng = crate::crypto::Rng::from_seed([0; 32]);
-    for case in list(&super::committed("membership")["cases"]) {
-        let decoded: Vec<Record> =
-            list(&case["records"]).iter().map(|wire| Record::decode(&super::unhex(wire)).unwrap()).collect();
-        for _ in 0..20 {
-            let mut rest = decoded[1..].to_vec();
-            for at in (1..rest.len()).rev() {
-                rest.swap(at, (rng.next_u64() % (at as u64 + 1)) as usize);
-            }
-            let mut records = Records::new(decoded[0].clone()).unwrap();
-            insert(&mut records, &rest);
-            let membership = Membership::of(&records);
-            let expected = list(&case["members"]);
-            assert_eq!(membership.len(), expected.len(), "{}", case["what"]);
-            for entry in expected {
-                let member = membership.member(&super::parsed(&entry["device"])).expect("a member");
-                assert_eq!(
-                    member.invited_by.map(|by| by.to_string()).as_deref(),
-                    entry["invited_by"].as_str()
-                );
-                assert_eq!(u64::from(member.rank), super::number(&entry["rank"]));
-            }
-            for device in list(&case["ever_admitted"]) {
-                assert!(membership.was_admitted(&super::parsed(device)));
-            }
-        }
-    }
 }

@@ -2,28 +2,20 @@
 
 use serde_json::{Value, json};
 
+use super::super::read::{DOMAINS, challenge_bytes, hello_bytes};
+use super::super::{hex, ids};
 use super::records::opened;
-use super::{DAY, TIME, author, described, hex, ids, room, secret, session};
+use super::{DAY, TIME, author, described, room, secret, session};
 use crate::admission::{ANNOUNCEMENT, Prover, TAG, announce};
 use crate::crypto::Rng;
-use crate::crypto::keys::{BoxKey, DeviceKeys, Domain, SignKey, derive, invite_key};
+use crate::crypto::keys::{BoxKey, DeviceKeys, SignKey, derive, invite_key};
 use crate::frames::{ChainId, Frame, Frontier, Log};
-use crate::id::{Nonce, RoomId, ServerKey};
+use crate::id::{Nonce, RoomId};
 use crate::mesh::{Item, Knowledge, Message, Relay};
+use crate::presence::Presence;
 use crate::signal::{Challenge, ClientMessage, Hello, ServerMessage};
 use crate::ticket::{Ticket, TicketServer};
 use crate::topology::LinkList;
-
-/// What each domain is called in the vectors, and its label without the zero byte behind it.
-pub(super) const DOMAINS: &[(Domain, &str)] = &[
-    (Domain::Challenge, "symbolon/1/challenge"),
-    (Domain::Hello, "symbolon/1/hello"),
-    (Domain::Record, "symbolon/1/record"),
-    (Domain::Redeem, "symbolon/1/redeem"),
-    (Domain::Proof, "symbolon/1/proof"),
-    (Domain::Frame, "symbolon/1/frame"),
-    (Domain::Links, "symbolon/1/links"),
-];
 
 pub(super) fn keys() -> Value {
     let devices: Vec<Value> = (1..=3u8)
@@ -156,29 +148,6 @@ pub(super) fn tickets() -> Value {
     })
 }
 
-/// The bytes under a challenge's signature, written as the document has them.
-pub(super) fn challenge_bytes(challenge: &Challenge) -> Vec<u8> {
-    let mut out = Vec::new();
-    out.extend((challenge.versions.len() as u64).to_be_bytes());
-    challenge.versions.iter().for_each(|version| out.extend(version.to_be_bytes()));
-    out.extend(challenge.nonce.as_bytes());
-    out.extend(challenge.server_key.as_bytes());
-    out.extend((challenge.origins.len() as u64).to_be_bytes());
-    for origin in challenge.origins.iter().map(ToString::to_string) {
-        out.extend((origin.len() as u64).to_be_bytes());
-        out.extend(origin.as_bytes());
-    }
-    out.extend(challenge.time.to_be_bytes());
-    out
-}
-
-/// The same for a hello.
-pub(super) fn hello_bytes(nonce: &Nonce, server: &ServerKey, hello: &Hello) -> Vec<u8> {
-    let origin = hello.origin.to_string();
-    let (version, time) = (hello.version.to_be_bytes(), hello.time.to_be_bytes());
-    [&nonce.as_bytes()[..], server.as_bytes(), &version, &time, origin.as_bytes()].concat()
-}
-
 pub(super) fn sign_in() -> Value {
     let origins = vec!["wss://rooms.example.org".parse().unwrap(), "ws://127.0.0.1:7600".parse().unwrap()];
     let nonce = Nonce::from_bytes([2; 32]);
@@ -214,6 +183,8 @@ pub(super) fn admission() -> Value {
         &[&newcomer.as_bytes()[..], member.as_bytes()].concat(),
         &proof[TAG..],
     );
+    let (records, _) = room();
+    let records: Vec<String> = records.iter().map(|record| hex(record.wire())).collect();
     let signed = [&prover.acceptance().id().as_bytes()[..], newcomer.as_bytes(), member.as_bytes()].concat();
     json!({
         "room_secret": hex(secret().as_bytes()),
@@ -228,6 +199,7 @@ pub(super) fn admission() -> Value {
             "device_seed": hex([2; 32]),
             "newcomer": newcomer.to_string(),
             "member": member.to_string(),
+            "records": records,
             "acceptance": hex(prover.acceptance().wire()),
             "signed": hex(signed),
             "plain": hex(plain.unwrap()),
@@ -323,12 +295,16 @@ pub(super) fn frames() -> Value {
 /// `prev` and `seen` of a frame's body.
 fn fields(body: &[u8]) -> serde_json::Map<String, Value> {
     use crate::id::FrameId;
+    let id = |bytes: &[u8]| FrameId::from_bytes(bytes.try_into().unwrap());
     let mut out = serde_json::Map::from_iter([("prev".to_owned(), Value::Null)]);
     let mut decoder = minicbor::Decoder::new(body);
     for _ in 0..decoder.map().unwrap().unwrap() {
         match decoder.u8().unwrap() {
-            4 => drop(out.insert("prev".into(), decoder.decode::<FrameId>().unwrap().to_string().into())),
-            5 => drop(out.insert("seen".into(), ids(&decoder.decode::<Vec<FrameId>>().unwrap()))),
+            4 => drop(out.insert("prev".into(), id(decoder.bytes().unwrap()).to_string().into())),
+            5 => {
+                let seen = (0..decoder.array().unwrap().unwrap()).map(|_| id(decoder.bytes().unwrap()));
+                out.insert("seen".into(), ids(&seen.collect::<Vec<_>>()));
+            }
             _ => decoder.skip().unwrap(),
         }
     }
@@ -349,12 +325,15 @@ pub(super) fn mesh() -> Value {
         frontier.add(frame.chain(), frame.seq());
     }
     let list = links();
+    let state = r##"{"cursor":null,"user":{"color":"#a01f5c","name":"Ada"}}"##.to_owned();
+    let shown = Presence::sign(&author(1).keys().sign, room, 0, (TIME, 9), Some(state));
     let known = || Knowledge::new(records.heads(), &frontier);
     let items = || {
         vec![
             Item::Record(invite.wire().to_vec().into()),
             Item::Frame(frames[2].wire().to_vec().into()),
             Item::Links(list.wire.clone().into()),
+            Item::Presence(shown.wire.clone().into()),
         ]
     };
     let names = || vec![invite.id().as_bytes().to_vec().into(), frames[2].id().as_bytes().to_vec().into()];
@@ -385,23 +364,44 @@ pub(super) fn mesh() -> Value {
             json!({ "author": chain.author.to_string(), "incarnation": chain.incarnation, "frames": count })
         })
         .collect();
-    let (body, signature) = opened(&list.wire);
     json!({
         "know": { "heads": ids(&records.heads()), "chains": chains },
-        "link_list": {
-            "room": room.to_string(),
-            "device": list.device.to_string(),
-            "session": list.session.to_string(),
-            "started": list.version.0,
-            "seq": list.version.1,
-            "links": ids(&list.links),
-            "body": hex(body),
-            "signature": hex(&signature[0]),
-            "wire": hex(&list.wire),
-            "item_id": hex(crate::crypto::keys::sha256(&list.wire)),
-        },
+        "link_list": claim(
+            &list.wire,
+            json!({
+                "room": room.to_string(),
+                "device": list.device.to_string(),
+                "session": list.session.to_string(),
+                "started": list.version.0,
+                "seq": list.version.1,
+                "links": ids(&list.links),
+            }),
+        ),
+        "presence": claim(
+            &shown.wire,
+            json!({
+                "room": room.to_string(),
+                "device": shown.chain.author.to_string(),
+                "incarnation": shown.chain.incarnation,
+                "client_id": shown.chain.client(),
+                "started": shown.version.0,
+                "seq": shown.version.1,
+                "clock": shown.clock(),
+                "state": shown.state,
+            }),
+        ),
         "messages": messages,
     })
+}
+
+/// What a member says of itself, with its body, signature and the name under which it is passed on.
+fn claim(wire: &[u8], mut fields: Value) -> Value {
+    let (body, signature) = opened(wire);
+    fields["body"] = hex(body).into();
+    fields["signature"] = hex(&signature[0]).into();
+    fields["wire"] = hex(wire).into();
+    fields["item_id"] = hex(crate::crypto::keys::sha256(wire)).into();
+    fields
 }
 
 /// The box key of a device of the vectors.

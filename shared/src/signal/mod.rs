@@ -1,8 +1,9 @@
 //! What a client and a server say to each other: JSON text, one message per WebSocket frame (PROTOCOL §5).
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+mod json;
+mod wire;
+
+pub(crate) use wire::is_hello_of_another_version;
 
 use crate::crypto::keys::{BadSignature, Domain, SignKey, Signature, verify};
 use crate::id::{Nonce, ServerKey, SessionId, Topic};
@@ -36,14 +37,16 @@ pub enum DecodeError {
     /// Longer than [`MAX_MESSAGE`], or, from a server, than [`MAX_SERVER_MESSAGE`].
     #[error("a message of {0} bytes is over the limit")]
     TooLong(usize),
-    /// Not JSON, or not a message.
-    #[error("not a message of this protocol: {0}")]
-    Json(#[from] serde_json::Error),
+    /// Not one JSON object.
+    #[error("not a message of this protocol: not a JSON object")]
+    Json,
+    /// A member is missing, given twice or of another form.
+    #[error("not a message of this protocol: its member {0} is missing, given twice or of another form")]
+    Member(&'static str),
 }
 
 /// From a client to the server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientMessage {
     /// Signs in; the answer to the challenge.
     Hello(Hello),
@@ -71,8 +74,7 @@ pub enum ClientMessage {
 }
 
 /// From the server to a client.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServerMessage {
     /// The server's first word.
     Challenge(Challenge),
@@ -83,7 +85,6 @@ pub enum ServerMessage {
         /// What the server allows.
         limits: Limits,
         /// When the server is about to stop: seconds after which to go elsewhere.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         drain_after: Option<u64>,
     },
     /// Inside a room now; these were there already.
@@ -123,7 +124,7 @@ pub enum ServerMessage {
 }
 
 /// The server's first word on every connection (PROTOCOL §5.1).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Challenge {
     /// Protocol versions served.
     pub versions: Vec<u32>,
@@ -172,7 +173,7 @@ impl Challenge {
 }
 
 /// A client's answer to the challenge (PROTOCOL §5.2).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hello {
     /// The version to speak, one of the challenge's.
     pub version: u32,
@@ -185,7 +186,6 @@ pub struct Hello {
     /// By the session's key, over nonce, server key, version, origin and time.
     pub sig: Sig,
     /// For servers that ask for a sign-in token.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
 }
 
@@ -215,7 +215,7 @@ impl Hello {
 }
 
 /// A client in a room, as the server tells of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Present {
     /// Its session.
     pub session: SessionId,
@@ -224,20 +224,18 @@ pub struct Present {
 }
 
 /// A STUN or TURN server, as WebRTC's `RTCIceServer` has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IceServer {
     /// `stun:…`, `turn:…` or `turns:…`.
     pub urls: Vec<String>,
     /// For TURN.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub username: String,
     /// For TURN.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub credential: String,
 }
 
 /// What a server allows one client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Largest message, in bytes.
     pub message: usize,
@@ -248,7 +246,7 @@ pub struct Limits {
 }
 
 /// Why a server refuses, for programs (`code`) and for people (`message`).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// What went wrong.
     pub code: RefusalCode,
@@ -257,8 +255,7 @@ pub struct Refusal {
 }
 
 /// What a server may refuse a client for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RefusalCode {
     /// None of the client's versions is served.
     UnsupportedVersion,
@@ -279,44 +276,7 @@ pub enum RefusalCode {
     /// The server is stopping.
     ShuttingDown,
     /// A code newer than this program.
-    #[serde(other)]
     Unknown,
-}
-
-impl ClientMessage {
-    /// Reads one message; never more than [`MAX_MESSAGE`] bytes.
-    pub fn decode(text: &str) -> Result<Self, DecodeError> {
-        decode(text, MAX_MESSAGE)
-    }
-
-    /// The message as JSON.
-    pub fn encode(&self) -> String {
-        encode(self)
-    }
-}
-
-impl ServerMessage {
-    /// Reads one message; never more than [`MAX_SERVER_MESSAGE`] bytes.
-    pub fn decode(text: &str) -> Result<Self, DecodeError> {
-        decode(text, MAX_SERVER_MESSAGE)
-    }
-
-    /// The message as JSON.
-    pub fn encode(&self) -> String {
-        encode(self)
-    }
-}
-
-fn decode<'a, T: Deserialize<'a>>(text: &'a str, limit: usize) -> Result<T, DecodeError> {
-    if text.len() > limit {
-        return Err(DecodeError::TooLong(text.len()));
-    }
-    Ok(serde_json::from_str(text)?)
-}
-
-fn encode<T: Serialize>(message: &T) -> String {
-    // Serialising these types to a string has no way to fail: all keys are strings and nothing does I/O.
-    serde_json::to_string(message).unwrap_or_default()
 }
 
 /// Opaque bytes, base64url in JSON.
@@ -329,35 +289,6 @@ impl std::fmt::Debug for Bytes {
     }
 }
 
-impl Serialize for Bytes {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&URL_SAFE_NO_PAD.encode(&self.0))
-    }
-}
-
-impl<'de> Deserialize<'de> for Bytes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        let bytes = URL_SAFE_NO_PAD.decode(text.as_bytes()).map_err(serde::de::Error::custom)?;
-        Ok(Self(bytes))
-    }
-}
-
 /// A signature, base64url in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sig(pub Signature);
-
-impl Serialize for Sig {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&URL_SAFE_NO_PAD.encode(self.0.as_bytes()))
-    }
-}
-
-impl<'de> Deserialize<'de> for Sig {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let bytes = Bytes::deserialize(deserializer)?;
-        let bytes: [u8; 64] =
-            bytes.0.try_into().map_err(|_| serde::de::Error::custom("a signature has 64 bytes"))?;
-        Ok(Self(Signature::from_bytes(bytes)))
-    }
-}

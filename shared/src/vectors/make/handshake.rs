@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::make::{box_key, ticket};
-use super::{TIME, author, committed, described, hex, list, parsed, room, secret, session, unhex, unhex_n};
+use super::super::handshakes::{EPHEMERAL, ephemeral};
+use super::super::hex;
+use super::messages::{box_key, ticket};
+use super::{TIME, author, described, room, secret, session};
 use crate::admission::{Prover, check_proof, introduction};
 use crate::crypto::Rng;
-use crate::crypto::keys::{BoxKey, BoxSecret, derive};
-use crate::crypto::noise::{Initiator, Pattern, Responder};
+use crate::crypto::noise::{Pattern, Responder};
 use crate::id::{RoomId, SessionId};
 use crate::link::{Incoming, Kind, Link, LinkOutput, Signal, prologue};
 use crate::membership::Membership;
@@ -41,11 +42,6 @@ fn parts(link: &mut Link) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// The ephemeral secret that a side makes from its generator: what a Noise library calls `e`.
-fn ephemeral(mut rng: Rng) -> [u8; 32] {
-    rng.split().bytes()
-}
-
 pub(super) fn handshakes() -> Value {
     let (mut records, _) = room();
     let (a, b) = (author(1), author(2));
@@ -55,12 +51,12 @@ pub(super) fn handshakes() -> Value {
     let membership = Membership::of(&records);
     let admitted = check_proof(&records, &membership, &secret(), &sb, &sa, &proof, TIME, |_, _| 0).unwrap();
     let shown = introduction(&records, &membership, &a.device(), &admitted.invite()).unwrap();
-    let (rng, bound) = (Rng::from_seed([0x70; 32]), prologue(&records.room(), &sa, &sb, &TAG));
+    let (rng, bound) = (Rng::from_seed(EPHEMERAL[0]), prologue(&records.room(), &sa, &sb, &TAG));
     let ik = Link::admit(&admitted, &a.keys().box_secret, bound, TAG, shown, rng, NOW);
 
     let room = records.room();
     let bound = prologue(&room, &sa, &sb, &TAG);
-    let rng = Rng::from_seed([0x70; 32]);
+    let rng = Rng::from_seed(EPHEMERAL[0]);
     let kk = Link::call(b.device(), box_key(2), &a.keys().box_secret, bound, TAG, rng, NOW);
     records.insert(prover.acceptance().clone());
     json!({ "handshakes": [
@@ -76,7 +72,7 @@ fn handshake(mut here: Link, pattern: Pattern, room: &RoomId, sessions: [Session
     let first = signal(&mut here);
     let message1 = Signal::decode(&first).unwrap().payload.to_vec();
     let remote = (pattern == Pattern::Kk).then(|| box_key(1));
-    let rng = || Rng::from_seed([0x71; 32]);
+    let rng = || Rng::from_seed(EPHEMERAL[1]);
     let own = &b.keys().box_secret;
     let (responder, payload1) =
         Responder::read(pattern, own, remote.as_ref(), &bound, &message1, &mut rng()).unwrap();
@@ -103,8 +99,8 @@ fn handshake(mut here: Link, pattern: Pattern, room: &RoomId, sessions: [Session
             Pattern::Kk => "Noise_KK_25519_ChaChaPoly_SHA256",
         },
         "room": room.to_string(),
-        "initiator": side(1, &sessions[0], Rng::from_seed([0x70; 32])),
-        "responder": side(2, &sessions[1], rng()),
+        "initiator": side(1, &sessions[0], EPHEMERAL[0]),
+        "responder": side(2, &sessions[1], EPHEMERAL[1]),
         "tag": hex(TAG),
         "prologue": hex(&bound),
         "offer": OFFER,
@@ -133,12 +129,12 @@ fn payload2(text: &str) -> Vec<u8> {
     out
 }
 
-fn side(n: u8, session: &SessionId, rng: Rng) -> Value {
+fn side(n: u8, session: &SessionId, seed: [u8; 32]) -> Value {
     json!({
         "device": author(n).device().to_string(),
         "box_secret": hex(author(n).keys().box_secret.as_bytes()),
         "session": session.to_string(),
-        "ephemeral_secret": hex(ephemeral(rng)),
+        "ephemeral_secret": hex(ephemeral(seed)),
     })
 }
 
@@ -163,58 +159,4 @@ fn channel(mut here: Link, mut there: Link) -> Value {
         "urgent": { "message": "820680", "part": hex(urgent) },
         "bulk": { "message": "0xab, 16389 times", "parts": bulk },
     })
-}
-
-#[test]
-fn as5_the_vectors_of_handshakes_open_with_the_secrets_they_give() {
-    for vector in list(&committed("handshakes")["handshakes"]) {
-        let secret = |side: &str| BoxSecret::from_bytes(unhex_n(&vector[side]["box_secret"]));
-        let (here, there) = (secret("initiator"), secret("responder"));
-        let (ours, theirs) =
-            (parsed(&vector["initiator"]["session"]), parsed(&vector["responder"]["session"]));
-        let bound = prologue(&parsed(&vector["room"]), &ours, &theirs, &unhex_n(&vector["tag"]));
-        assert_eq!(bound, unhex(&vector["prologue"]));
-        let ik = vector["pattern"].as_str().unwrap().contains("IK");
-        let pattern = if ik { Pattern::Ik } else { Pattern::Kk };
-        let (message1, message2) = (unhex(&vector["message1"]), unhex(&vector["message2"]));
-        assert_eq!(message1[..32], public(&vector["initiator"]), "a message begins with e");
-        assert_eq!(message2[..32], public(&vector["responder"]), "a message begins with e");
-
-        let key = here.public();
-        let remote = (!ik).then_some(&key);
-        let mut rng = Rng::from_seed([0x71; 32]);
-        let (responder, payload) =
-            Responder::read(pattern, &there, remote, &bound, &message1, &mut rng).unwrap();
-        assert_eq!(payload, unhex(&vector["payload1"]));
-        assert_eq!(responder.remote(), Some(here.public()));
-        let (again, mut channel) = responder.finish(&unhex(&vector["payload2"])).unwrap();
-        assert_eq!(again, message2);
-        assert_eq!(channel.hash()[..], unhex(&vector["handshake_hash"]));
-
-        let sealed = unhex(&vector["sealed_signal"]);
-        assert_eq!((sealed[0], &sealed[1..9]), (4, &unhex(&vector["tag"])[..]));
-        let number = u64::from_be_bytes(sealed[9..17].try_into().unwrap());
-        assert_eq!(channel.open(number, &sealed[17..]).unwrap(), unhex(&vector["sealed_plain"]));
-        for (label, confirm) in [("initiator", "confirm_initiator"), ("responder", "confirm_responder")] {
-            let confirm = unhex(&vector[confirm]);
-            let value: [u8; 32] =
-                derive(&unhex(&vector["handshake_hash"]), &[b"symbolon/1/export/", label.as_bytes()]);
-            assert_eq!((confirm[0], &confirm[1..]), (2, &value[..]), "a last part of the urgent lane");
-        }
-
-        let mut rng = Rng::from_seed([0x70; 32]);
-        let payload = unhex(&vector["payload1"]);
-        let (initiator, again) =
-            Initiator::start(pattern, &here, &there.public(), &bound, &payload, &mut rng).unwrap();
-        assert_eq!(again, message1);
-        let (payload, channel) = initiator.finish(&message2).unwrap();
-        assert_eq!(payload, unhex(&vector["payload2"]));
-        assert_eq!(channel.export(b"initiator")[..], unhex(&vector["confirm_initiator"])[1..]);
-    }
-}
-
-/// The public half of the ephemeral secret that a vector gives.
-fn public(side: &Value) -> [u8; 32] {
-    let key: BoxKey = BoxSecret::from_bytes(unhex_n(&side["ephemeral_secret"])).public();
-    *key.as_bytes()
 }

@@ -1,0 +1,353 @@
+// People at the page. They find things by role and name, as eyes, fingers and screen readers do; in Chromium and in
+// Firefox alike.
+
+import { person as chromiumPerson } from './browsers.mjs';
+import { DEADLINE, within } from './deadline.mjs';
+
+/** What scripts and policies say went wrong, but for a server that is away: tests stop it on purpose. */
+const AWAY = /WebSocket connection|ERR_CONNECTION_REFUSED|can.t establish a connection|was interrupted while the page was loading|NetworkError/;
+
+/** A person with a page of their own in a Chromium. */
+export async function inChromium(browser, name, { context, options = {}, before } = {}) {
+  context ??= await chromiumPerson(browser, { permissions: ['clipboard-read', 'clipboard-write'], ...options });
+  const page = context.pages()[0] ?? (await context.newPage());
+  const person = new Person(name, new Chromium(page, context));
+  if (before !== undefined) await context.addInitScript(before);
+  return person;
+}
+
+/** A person with a page of their own in a Firefox. */
+export async function inFirefox(browser, name) {
+  const context = await browser.createBrowserContext();
+  const page = await context.newPage();
+  return new Person(name, await Firefox.watch(page, context));
+}
+
+/** What a page asked for and said: to which places, in which words. */
+class Record {
+  urls = [];
+  words = [];
+
+  request(url, ...words) {
+    this.urls.push(url);
+    this.words.push(url, ...words.filter(Boolean));
+  }
+}
+
+class Chromium {
+  constructor(page, context) {
+    Object.assign(this, { page, context, kind: 'chromium' });
+    this.record = context.record ?? watchRequests(context);
+  }
+
+  get troubles() {
+    return this.context.troubles;
+  }
+
+  goto = (url) => this.page.goto(url);
+  reload = () => this.page.reload();
+  press = (role, name, exact) => this.page.getByRole(role, { name, exact }).click();
+  fill = (name, value) => this.page.getByRole('textbox', { name, exact: true }).fill(value);
+  choose = (name, label) => this.page.getByLabel(name).selectOption({ label });
+  see = (role, name) => this.page.getByRole(role, { name }).first().waitFor();
+  key = (keys) => this.page.keyboard.press(keys);
+  type = (text) => this.page.keyboard.type(text);
+  run = (what, argument) => this.page.evaluate(what, argument);
+  until = (what, argument, timeout = DEADLINE) => this.page.waitForFunction(what, argument, { timeout, polling: 20 });
+  close = () => this.context.close();
+}
+
+class Firefox {
+  static async watch(page, context) {
+    const hands = new Firefox();
+    Object.assign(hands, { page, context, kind: 'firefox', troubles: [], record: new Record() });
+    page.setDefaultTimeout(DEADLINE);
+    page.on('pageerror', (error) => hands.#trouble(String(error?.stack ?? error)));
+    page.on('console', (message) => message.type() === 'error' && hands.#trouble(message.text()));
+    page.on('request', (request) => hands.record.request(request.url()));
+    await page.evaluateOnNewDocument(() => {
+      addEventListener('securitypolicyviolation', (event) => console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`));
+    });
+    return hands;
+  }
+
+  #trouble(text) {
+    if (!AWAY.test(text)) this.troubles.push(text);
+  }
+
+  /** A person is at one window at a time: a page in the background is not drawn and has no focus. */
+  async #look() {
+    const browser = this.page.browser();
+    if (looking.get(browser) === this) return;
+    await this.page.bringToFront();
+    looking.set(browser, this);
+  }
+
+  async #find(role, name) {
+    await this.#look();
+    return this.page.locator(`::-p-aria([name=${JSON.stringify(name)}][role="${role}"])`);
+  }
+
+  async #at(what) {
+    await this.#look();
+    return what();
+  }
+
+  goto = (url) => this.#at(() => this.page.goto(url));
+  reload = () => this.#at(() => this.page.reload());
+  press = async (role, name) => (await this.#find(role, name)).click();
+  fill = async (name, value) => (await this.#find('textbox', name)).fill(value);
+  see = async (role, name) => (await this.#find(role, name)).wait();
+  key = async (keys) => {
+    const parts = keys.split('+');
+    const last = parts.pop();
+    for (const part of parts) await this.page.keyboard.down(part);
+    await this.page.keyboard.press(last);
+    for (const part of parts.reverse()) await this.page.keyboard.up(part);
+  };
+  type = (text) => this.#at(() => this.page.keyboard.type(text));
+  run = (what, argument) => this.#at(() => this.page.evaluate(what, argument));
+  until = (what, argument, timeout = DEADLINE) =>
+    this.#at(() => this.page.waitForFunction(what, { timeout, polling: 20 }, argument));
+  close = () => this.context.close();
+}
+
+/** Whose page is in front, by browser. */
+const looking = new WeakMap();
+
+/** All that any page and worker of a context asks for, and what it says over sockets. */
+function watchRequests(context) {
+  const record = (context.record = new Record());
+  context.on('request', (request) =>
+    record.request(request.url(), request.postData(), JSON.stringify(request.headers())),
+  );
+  const watch = (page) =>
+    page.on('websocket', (socket) => {
+      record.request(socket.url());
+      socket.on('framesent', ({ payload }) => record.words.push(String(payload)));
+    });
+  context.pages().forEach(watch);
+  context.on('page', watch);
+  return record;
+}
+
+export class Person {
+  constructor(name, hands) {
+    this.name = name;
+    this.hands = hands;
+  }
+
+  /** Another page of the same browser and person. */
+  async anotherTab() {
+    return new Person(this.name, new Chromium(await this.hands.context.newPage(), this.hands.context));
+  }
+
+  get page() {
+    return this.hands.page;
+  }
+
+  /** Says what the page showed, should the time run out. */
+  async #patiently(promise, what) {
+    try {
+      return await within(promise, `${this.name}: ${what}`, DEADLINE + 1000);
+    } catch (error) {
+      const shown = await within(this.hands.run(() => `${location.href}\n${document.body.innerText}`), 'the page', 2000).catch(String);
+      error.message = `${this.name}, ${what}: ${error.message}\n── on the page:\n${shown}\n──`;
+      throw error;
+    }
+  }
+
+  async visit(url) {
+    await this.#patiently(this.hands.goto(url), `opens ${new URL(url).origin}`);
+  }
+
+  async press(role, name, exact) {
+    await this.#patiently(this.hands.press(role, name, exact), `presses the ${role} ${name}`);
+  }
+
+  async fill(name, value) {
+    await this.#patiently(this.hands.fill(name, value), `fills ${name}`);
+  }
+
+  async see(role, name) {
+    await this.#patiently(this.hands.see(role, name), `sees the ${role} ${name}`);
+  }
+
+  async until(what, argument, why = String(what)) {
+    return this.#patiently(this.hands.until(what, argument), `until ${why}`);
+  }
+
+  /** Founds a room from the start view; ends in the dialog that invites. */
+  async create(server, room) {
+    await this.visit(home(server));
+    await this.fill('Your name', this.name);
+    await this.fill('Name of the room', room);
+    await this.press('button', 'Create room');
+    await this.see('button', 'Copy link');
+  }
+
+  /** The link, by the copy button of the dialog, which is opened if it is not. */
+  async invite({ people } = {}) {
+    const open = await this.hands.run(() => document.querySelector('dialog[open]') !== null);
+    if (!open) await this.press('button', 'Invite', true);
+    await this.untilLink();
+    if (people !== undefined) {
+      const before = await this.#link();
+      await this.hands.choose('Good for', people);
+      await this.press('button', 'New link');
+      await this.untilLink(before);
+    }
+    await this.press('button', 'Copy link');
+    await this.see('button', 'Copied');
+    return this.hands.run(() => navigator.clipboard.readText());
+  }
+
+  untilLink = (other = '') =>
+    this.until((other) => {
+      const { value } = document.querySelector('[aria-label="Invite link"]') ?? {};
+      return value && value !== other;
+    }, other, 'there is a link');
+
+  #link = () => this.hands.run(() => document.querySelector('[aria-label="Invite link"]').value);
+
+  /** The same once more, from wherever the dialog is by now. */
+  async inviteAnother() {
+    if (await this.hands.run(() => document.querySelector('dialog[open]') !== null)) await this.dismiss();
+    const link = await this.invite();
+    await this.dismiss();
+    return link;
+  }
+
+  /** Closes the dialog that is open. */
+  async dismiss() {
+    await this.press('button', 'Close');
+    await this.until(() => document.querySelector('dialog[open]') === null, undefined, 'the dialog is closed');
+  }
+
+  /** Opens a link, says who this is, and is in the room. */
+  async join(link) {
+    await this.visit(link);
+    await this.introduce();
+    await this.inRoom();
+  }
+
+  /** Types a name where an invite asks for it. */
+  async introduce() {
+    await this.fill('Your name', this.name);
+    await this.press('button', 'Join', true);
+  }
+
+  /** Joins from the start view by what was pasted. */
+  async paste(server, ticket) {
+    await this.visit(home(server));
+    await this.fill('Your name', this.name);
+    await this.fill('Invite link or ticket', ticket);
+    await this.press('button', 'Join', true);
+  }
+
+  inRoom = () => this.until(() => document.querySelector('.editor')?.shadowRoot?.querySelector('[aria-label="Shared text"]'), undefined, 'the room is open');
+
+  /** What stops this person, once the page says it. */
+  async trouble() {
+    await this.until(() => document.querySelector('[role=alert]')?.innerText, undefined, 'the page says what is wrong');
+    return this.hands.run(() => document.querySelector('main').innerText);
+  }
+
+  /** Writes at the end of the text. */
+  async write(text) {
+    await this.focus();
+    await this.hands.key('Control+End');
+    await this.hands.type(text);
+  }
+
+  focus = () => this.hands.run(() => document.querySelector('.editor').shadowRoot.querySelector('[aria-label="Shared text"]').focus());
+
+  text = () => this.hands.run(shownText);
+
+  untilText = (part) => this.until(shownText, part, `the text has ${JSON.stringify(part)}`);
+
+  /** Names at the cursors of others. */
+  cursors = () =>
+    this.hands.run(() => {
+      const { shadowRoot } = document.querySelector('.editor');
+      return [...shadowRoot.querySelectorAll('.remote-name')].map((name) => name.textContent);
+    });
+
+  untilCursor = (name) =>
+    this.until(
+      (name) => [...document.querySelector('.editor').shadowRoot.querySelectorAll('.remote-name')].some((at) => at.textContent === name),
+      name,
+      `the cursor of ${name} is there`,
+    );
+
+  /** The list of members, as read out. */
+  members = () => this.hands.run(() => [...document.querySelectorAll('[aria-label="Members"] > li')].map((item) => item.innerText));
+
+  untilMember = (name, part) =>
+    this.until(
+      ([name, part]) => [...document.querySelectorAll('[aria-label="Members"] > li')].some(({ textContent: text }) => text.includes(name) && text.includes(part)),
+      [name, part],
+      `${name} is shown as ${JSON.stringify(part)}`,
+    );
+
+  /** The list of connections, as the drawing's text says them. */
+  edges = () => this.hands.run(() => [...document.querySelectorAll('.edges > li')].map((item) => item.textContent));
+
+  untilEdges = (state, count) =>
+    this.until(
+      ([state, count]) =>
+        document.querySelectorAll(`.edges > li[data-state="${state}"]`).length === count &&
+        document.querySelectorAll(`.topology line.${state}`).length === count,
+      [state, count],
+      `${count} connections are ${state}`,
+    );
+
+  says = (part) => this.until((part) => document.body.innerText.includes(part), part, `the page says ${JSON.stringify(part)}`);
+
+  /** Until the page no longer says this. */
+  silent = (part) => this.until((part) => !document.body.innerText.includes(part), part, `the page does not say ${JSON.stringify(part)}`);
+
+  /** Until what was written is stored. */
+  kept = () => this.until(() => !/saving…/.test(document.body.innerText), undefined, 'what was written is stored');
+
+  /** Opens the room's menu. */
+  menu = () => this.hands.run(() => document.querySelector('[aria-label="Menu"]').click());
+
+  url = () => this.hands.run(() => location.href);
+
+  close = () => this.hands.close();
+}
+
+/** The address of the page that a server serves. */
+export function home(server) {
+  return `http://127.0.0.1:${server.port}/`;
+}
+
+/** Runs in the page: the shared text without the cursors of others, or whether it has this in it. */
+function shownText(part) {
+  const content = document.querySelector('.editor')?.shadowRoot?.querySelector('[aria-label="Shared text"]');
+  if (!content) return undefined;
+  const lines = [...content.querySelectorAll('.cm-line')].map((line) => {
+    const copy = line.cloneNode(true);
+    for (const other of copy.querySelectorAll('.remote-caret, .cm-placeholder, .cm-widgetBuffer')) other.remove();
+    return copy.textContent;
+  });
+  const text = lines.join('\n');
+  return part === undefined || part === null ? text : text.includes(part);
+}
+
+/** What the screen shows of something, as pixels. */
+export async function picture(page, locator) {
+  const shot = await locator.screenshot();
+  const { width, height, bytes } = await page.evaluate(async (base64) => {
+    const file = new Blob([Uint8Array.from(atob(base64), (char) => char.charCodeAt(0))], { type: 'image/png' });
+    const image = await createImageBitmap(file);
+    const context = new OffscreenCanvas(image.width, image.height).getContext('2d');
+    context.drawImage(image, 0, 0);
+    const { data } = context.getImageData(0, 0, image.width, image.height);
+    let text = '';
+    for (let at = 0; at < data.length; at += 4096) text += String.fromCharCode(...data.subarray(at, at + 4096));
+    return { width: image.width, height: image.height, bytes: btoa(text) };
+  }, shot.toString('base64'));
+  return { width, height, data: new Uint8Array(Buffer.from(bytes, 'base64')) };
+}
