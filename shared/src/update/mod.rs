@@ -15,6 +15,8 @@ mod shape;
 
 use std::sync::Arc;
 
+use crate::sorted::Set;
+
 pub(crate) use number::is_finite;
 pub(crate) use parse::json;
 use parse::{MAX_DEPTH, MAX_SAFE, Reader};
@@ -374,8 +376,8 @@ impl Check<'_> {
             }
         }
         // `yrs` lets a client's second section replace the first, Yjs adds them.
-        seen.sort_unstable();
-        if seen.windows(2).any(|pair| pair[0] == pair[1]) {
+        let sections = seen.len();
+        if Set::from(seen).len() < sections {
             return Err(UpdateError::DeleteSet);
         }
         Ok(deleted)
