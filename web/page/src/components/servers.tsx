@@ -31,7 +31,7 @@ function stateInWords({ connected, trouble }: ServerStatus): string {
   if (connected) return 'reachable';
   if (!trouble) return 'connecting…';
   // The plain case is said plainly; anything else, such as a wrong key, as the core says it.
-  return /reached/.test(trouble) ? 'not reachable; trying again' : `not used: ${trouble.slice(0, 200)}`;
+  return /can be reached/.test(trouble) ? 'not reachable; trying again' : `not connected: ${trouble.slice(0, 200)}`;
 }
 
 function meaning(servers: readonly ServerStatus[]): string {

@@ -23,6 +23,7 @@ export const theme = EditorView.theme({
   '.cm-panel.cm-search': { padding: '0.6rem 2.5rem 0.6rem 0.8rem', font: '0.9rem var(--sans)' },
   '.cm-panel.cm-search label': { fontSize: '0.85rem' },
   '.cm-panel.cm-search [name=close]': { fontSize: '1.4rem', padding: '0 0.5rem', color: 'var(--ink)', top: '0.4rem' },
+  '.cm-panel.cm-search br': { display: 'none' },
   '.cm-textfield': {
     backgroundColor: 'var(--surface)',
     border: '1px solid var(--line-strong)',
