@@ -19,6 +19,7 @@ test(
     await ada.see('dialog', 'Invite to “plans”');
     const link = await ada.invite();
     assert.ok(link.startsWith(`${home(server)}#symbolon1`), link);
+    assert.equal(await ada.copy(), link);
 
     const bo = await scene.person('Bo');
     await bo.visit(link);

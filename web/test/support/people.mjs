@@ -147,13 +147,12 @@ export class Person {
   }
 
   /** Says what the page showed, should the time run out. */
-  async #patiently(promise, what) {
+  async #patiently(promise, what, timeout = DEADLINE) {
     try {
-      return await within(promise, `${this.name}: ${what}`, DEADLINE + 1000);
+      return await within(promise, `${this.name}: ${what}`, timeout + 1000);
     } catch (error) {
       const shown = await within(this.hands.run(() => `${location.href}\n${document.body.innerText}`), 'the page', 2000).catch(String);
-      error.message = `${this.name}, ${what}: ${error.message}\n── on the page:\n${shown}\n──`;
-      throw error;
+      throw new Error(`${this.name}, ${what}: ${error.message}\n── on the page:\n${shown}\n──`, { cause: error });
     }
   }
 
@@ -173,8 +172,8 @@ export class Person {
     await this.#patiently(this.hands.see(role, name), `sees the ${role} ${name}`);
   }
 
-  async until(what, argument, why = String(what)) {
-    return this.#patiently(this.hands.until(what, argument), `until ${why}`);
+  async until(what, argument, why = String(what), timeout = DEADLINE) {
+    return this.#patiently(this.hands.until(what, argument, timeout), `until ${why}`, timeout);
   }
 
   /** Founds a room from the start view; ends in the dialog that invites. */
@@ -186,7 +185,7 @@ export class Person {
     await this.see('button', 'Copy link');
   }
 
-  /** The link, by the copy button of the dialog, which is opened if it is not. */
+  /** The link in the dialog, which is opened if it is not. */
   async invite({ people } = {}) {
     const open = await this.hands.run(() => document.querySelector('dialog[open]') !== null);
     if (!open) await this.press('button', 'Invite', true);
@@ -197,6 +196,11 @@ export class Person {
       await this.press('button', 'New link');
       await this.untilLink(before);
     }
+    return this.#link();
+  }
+
+  /** The link, by the copy button. All contexts of a browser have one clipboard, so tests that run at once cannot. */
+  async copy() {
     await this.press('button', 'Copy link');
     await this.see('button', 'Copied');
     return this.hands.run(() => navigator.clipboard.readText());
@@ -247,9 +251,9 @@ export class Person {
 
   inRoom = () => this.until(() => document.querySelector('.editor')?.shadowRoot?.querySelector('[aria-label="Shared text"]'), undefined, 'the room is open');
 
-  /** What stops this person, once the page says it. */
+  /** What stops this person, once the page says it; it tries to join for 30 s. */
   async trouble() {
-    await this.until(() => document.querySelector('[role=alert]')?.innerText, undefined, 'the page says what is wrong');
+    await this.until(() => document.querySelector('[role=alert]')?.innerText, undefined, 'the page says what is wrong', 45_000);
     return this.hands.run(() => document.querySelector('main').innerText);
   }
 
