@@ -11,8 +11,8 @@ use yrs::types::text::YChange;
 use yrs::updates::decoder::Decode as _;
 use yrs::{
     Any, Array as _, ArrayPrelim, Map as _, MapPrelim, OffsetKind, Options, Out, ReadTxn as _, StateVector,
-    Text as _, TextPrelim, TextRef, Transact as _, TransactionMut, Update, WriteTxn as _, Xml as _, XmlElementPrelim,
-    XmlFragment as _, XmlTextPrelim,
+    Text as _, TextPrelim, TextRef, Transact as _, TransactionMut, Update, WriteTxn as _, Xml as _,
+    XmlElementPrelim, XmlFragment as _, XmlTextPrelim,
 };
 
 use crate::{Result, content, refused};
