@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Names of functions in the sources of the workspace.
+/// Names of functions in the sources of the workspace, and of tests in JavaScript.
 fn functions() -> BTreeSet<String> {
     let mut out = BTreeSet::new();
     let mut folders: Vec<PathBuf> =
@@ -16,8 +16,17 @@ fn functions() -> BTreeSet<String> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let path = entry.path();
-            if path.is_dir() && path.file_name().is_none_or(|name| name != "target") {
+            let made = ["target", "node_modules", "dist"];
+            if path.is_dir() && !made.iter().any(|made| path.ends_with(made)) {
                 folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "mjs") {
+                let text = fs::read_to_string(&path).unwrap();
+                out.extend(
+                    text.split("test('")
+                        .skip(1)
+                        .filter_map(|rest| rest.split('\'').next())
+                        .map(str::to_owned),
+                );
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = fs::read_to_string(&path).unwrap();
                 for rest in text.split("fn ").skip(1) {
