@@ -551,8 +551,26 @@ fn strings_among_values_are_refused() {
         assert!(verdict(&nested(text, STRING, &smile)).is_ok());
         assert_eq!(refused(&nested(text, ANY, &[1, 126])), UpdateError::Misplaced);
     }
-    let entry = in_root("map:m", STRING | 0x20, &[string("k"), smile].concat());
-    assert!(verdict(&section(7, 0, &[entry], NO_DELETES)).is_ok());
+}
+
+/// Yjs shows the last unit of such a text and the mark as undefined, `yrs` the whole text and no mark.
+#[test]
+fn text_and_marks_under_a_map_key_are_refused() {
+    let json = string("true");
+    let others: [(u8, &[u8]); 3] =
+        [(STRING, &string("xy")), (5, &json), (6, &[&string("b")[..], &json].concat())];
+    for root in ["map:m", "text:main", "r"] {
+        for (kind, content) in others {
+            let entry = in_root(root, kind | 0x20, &[&string("k")[..], content].concat());
+            assert_eq!(
+                refused(&section(7, 0, &[entry], NO_DELETES)),
+                UpdateError::Misplaced,
+                "{root} {kind}"
+            );
+        }
+        let entry = in_root(root, ANY | 0x20, &[&string("k")[..], &[1, 126]].concat());
+        assert!(verdict(&section(7, 0, &[entry], NO_DELETES)).is_ok(), "{root}");
+    }
 }
 
 /// `yrs` passes over them, Yjs shows them.
