@@ -3,7 +3,7 @@
 // They are taken from $SYMBOLON_BIN_DIR, or else from target/debug (`cargo build -p symbolon-server -p symbolon`).
 
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -114,6 +114,22 @@ export class Agent {
   /** Waits until the room's text has this in it. */
   untilText(room, part) {
     return this.run('wait', room, '--text-contains', part, '--timeout', `${DEADLINE / 1000}s`);
+  }
+
+  /** The strokes of the room's drawing. */
+  async strokes(room) {
+    return (await this.json('draw', room)).strokes;
+  }
+
+  /** Asks again and again until this is so: for what `wait` does not know. */
+  async until(what, so, end = Date.now() + DEADLINE) {
+    while (!(await so())) if (Date.now() > end) throw new Error(`too late: ${this.name}: ${what}`);
+  }
+
+  /** The agent's end without a word to anybody. */
+  kill() {
+    const pid = Number(/\d+/.exec(readFileSync(join(this.home, 'lock'), 'utf8'))[0]);
+    process.kill(pid, 'SIGKILL');
   }
 
   async end() {
