@@ -555,6 +555,40 @@ fn strings_among_values_are_refused() {
     assert!(verdict(&section(7, 0, &[entry], NO_DELETES)).is_ok());
 }
 
+/// `yrs` passes over them, Yjs shows them.
+#[test]
+fn what_is_no_xml_node_is_refused_among_nodes() {
+    let element = [&[3][..], &string("p")].concat();
+    let holder = in_root("xml:x", TYPE, &element);
+    let json = string("true");
+    let among = |kind: u8, content: &[u8]| {
+        let inside = section(7, 0, &[holder.clone(), in_type((7, 0), kind, content)], NO_DELETES);
+        let in_fragment = section(7, 0, &[in_root("xml:x", kind, content)], NO_DELETES);
+        let (inside, in_fragment) = (verdict(&inside).map(drop), verdict(&in_fragment).map(drop));
+        assert_eq!(inside, in_fragment, "{kind} {content:?}");
+        inside
+    };
+    for node in [&element[..], &[4], &[6]] {
+        assert_eq!(among(TYPE, node), Ok(()));
+    }
+    assert_eq!(among(1, &[1]), Ok(()));
+    let others: [(u8, &[u8]); 7] = [
+        (BINARY, &[1, 1]),
+        (STRING, &string("x")),
+        (5, &json),
+        (TYPE, &[0]),
+        (TYPE, &[1]),
+        (TYPE, &[2]),
+        (ANY, &[1, 126]),
+    ];
+    for (kind, content) in others {
+        assert_eq!(among(kind, content), Err(UpdateError::Misplaced), "{kind} {content:?}");
+    }
+    let attribute =
+        [vec![ANY | 0x20, 0], id(7, 0), string("class"), [&[1, 119][..], &string("x")].concat()].concat();
+    assert!(verdict(&section(7, 0, &[holder, attribute], NO_DELETES)).is_ok());
+}
+
 #[test]
 fn a_canvas_holds_strokes_and_nothing_else() {
     let on_canvas = |kind: u8, content: &[u8]| {

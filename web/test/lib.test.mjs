@@ -93,6 +93,15 @@ async function pair(test, text = 'hello') {
   return { ann, bob, a, b, room };
 }
 
+/** Ends a page's process in the middle of whatever it does. */
+async function crash(page) {
+  const crashed = new Promise((resolve) => page.once('crash', resolve));
+  const session = await page.context().newCDPSession(page);
+  // Nobody is left to answer.
+  session.send('Page.crash').catch(() => {});
+  await crashed;
+}
+
 /** The code with which an attempt fails. */
 function failure(page, act, argument) {
   return page.evaluate(
@@ -197,8 +206,12 @@ describe('what is stored', () => {
     const { a, b, room } = await pair(t, '');
     for (let round = 0; round < 5; round++) {
       await b.evaluate((round) => {
-        window.text.insert(window.text.length, `[${round}]`);
-        location.reload();
+        window.text.insert(window.text.length, '[');
+        // The second one waits for more to come when the page ends.
+        setTimeout(() => {
+          window.text.insert(window.text.length, `${round}]`);
+          location.reload();
+        });
       }, round);
       await until(b, () => window.ready && !window.room);
       await reopen(b, room);
@@ -222,6 +235,82 @@ describe('what is stored', () => {
     await reopen(second, room);
     assert.equal(await textOf(second), 'kept');
     assert.equal(await second.evaluate(() => window.room.peer.device), device);
+  });
+
+  test('st5_a_change_is_stored_before_it_is_sent', async (t) => {
+    const { a, b } = await pair(t, '');
+    const order = await b.evaluate(async () => {
+      const order = [];
+      const oncomplete = Object.getOwnPropertyDescriptor(IDBTransaction.prototype, 'oncomplete').set;
+      Object.defineProperty(IDBTransaction.prototype, 'oncomplete', {
+        set(act) {
+          oncomplete.call(this, () => {
+            order.push('stored');
+            act();
+          });
+        },
+      });
+      const sent = new Promise((resolve) => {
+        const { send } = RTCDataChannel.prototype;
+        RTCDataChannel.prototype.send = function (data) {
+          send.call(this, data);
+          if (data.byteLength < 5000) return;
+          order.push('sent');
+          resolve();
+        };
+      });
+      window.text.insert(0, 'x'.repeat(5000));
+      await sent;
+      return order;
+    });
+    assert.deepEqual(order, ['stored', 'sent']);
+    await until(a, () => window.text.length === 5000);
+  });
+
+  test('st5_what_cannot_be_stored_is_not_sent_and_said_so', async (t) => {
+    const { a, b } = await pair(t, 'x');
+    const code = await b.evaluate(async () => {
+      const said = new Promise((resolve) => window.room.peer.on('error', resolve));
+      IDBObjectStore.prototype.put = () => {
+        throw new DOMException('the disk is full', 'QuotaExceededError');
+      };
+      window.text.insert(1, 'lost');
+      return (await said).code;
+    });
+    assert.equal(code, 'store');
+    await linked(a, 0);
+    assert.equal(await textOf(a), 'x');
+    const refused = await b.evaluate(() => window.room.invite().then(() => '', (error) => error.code));
+    assert.equal(refused, 'store');
+    assert.equal(await b.evaluate(() => window.provider.saved), false);
+  });
+
+  test('st5_a_damaged_store_is_said_so_and_left_alone', async (t) => {
+    const { b, room } = await pair(t, 'x');
+    const keys = await b.evaluate(async (room) => {
+      const peer = await S.Peer.open();
+      window.room.close();
+      await peer.close();
+      const opening = indexedDB.open('symbolon');
+      await new Promise((resolve) => (opening.onsuccess = resolve));
+      const store = opening.result.transaction('entries', 'readwrite').objectStore('entries');
+      const asking = store.getAllKeys();
+      const keys = await new Promise((resolve) => (asking.onsuccess = () => resolve(asking.result)));
+      await new Promise((resolve) => (store.delete(keys.find((key) => new Uint8Array(key)[33] === 0x67)).onsuccess = resolve));
+      opening.result.close();
+      return keys.length;
+    }, room);
+    await b.reload();
+    await until(b, () => window.ready);
+    const code = await b.evaluate(() => S.Peer.open().then(() => 'opened', (error) => error.code));
+    assert.equal(code, 'damaged');
+    const left = await b.evaluate(async () => {
+      const opening = indexedDB.open('symbolon');
+      await new Promise((resolve) => (opening.onsuccess = resolve));
+      const asking = opening.result.transaction('entries').objectStore('entries').count();
+      return new Promise((resolve) => (asking.onsuccess = () => resolve(asking.result)));
+    });
+    assert.equal(left, keys - 1);
   });
 
   test('st3_edits_made_alone_merge_when_they_meet_again', async (t) => {
@@ -352,7 +441,7 @@ describe('tabs', () => {
       port.port2.postMessage(0);
     });
     await until(second, () => window.text.length > 300);
-    await b.close({ runBeforeUnload: false });
+    await crash(b);
     const expected = Array.from({ length: 400 }, (_, n) => `${n} `).join('');
     await untilText(second, expected);
     await untilText(a, expected);
@@ -361,6 +450,76 @@ describe('tabs', () => {
     await until(second, () => window.ready);
     await reopen(second, room);
     assert.equal(await textOf(second), expected);
+  });
+
+  test('st5_a_seat_is_kept_for_its_document_when_another_tab_takes_over', async (t) => {
+    const { a, b, bob, room } = await pair(t, '');
+    // The next in line: as soon as it leads it opens documents of its own.
+    const next = await page(bob);
+    await next.evaluate(async (id) => {
+      const room = await S.Room.open(id);
+      room.peer.on('leader', () => {
+        window.docs = [1, 2, 3].map(() => new S.Y.Doc());
+        window.providers = window.docs.map((doc) => new S.SymbolonProvider(doc, room));
+      });
+    }, room);
+    const writing = await page(bob);
+    await reopen(writing, room);
+    await append(writing, 'a');
+    await untilText(a, 'a');
+    const client = await writing.evaluate(() => window.doc.clientID);
+    await writing.evaluate(() => {
+      // What it writes while nobody leads.
+      const channel = new MessageChannel();
+      let n = 0;
+      channel.port1.onmessage = () => {
+        if (n++ < 200) window.text.insert(window.text.length, '.');
+        setTimeout(() => channel.port2.postMessage(0));
+      };
+      channel.port2.postMessage(0);
+    });
+    await crash(b);
+    await until(next, () => window.docs?.every((doc, n) => window.providers[n].synced));
+    await untilText(a, `a${'.'.repeat(200)}`);
+    assert.equal(await writing.evaluate(() => window.doc.clientID), client);
+    const others = await next.evaluate(() => window.docs.map(({ clientID }) => clientID));
+    assert.equal(new Set([...others, client]).size, 4);
+    await next.evaluate(() => window.docs.forEach((doc, n) => doc.getText('text:main').insert(0, `${n}`)));
+    await until(a, () => window.text.length === 204);
+    await untilText(writing, await textOf(a));
+    for (const n of [0, 1, 2]) {
+      assert.equal(await next.evaluate((n) => window.docs[n].getText('text:main').toString(), n), await textOf(a));
+    }
+  });
+
+  test('st5_the_last_words_of_a_tab_that_is_closed_are_kept', async (t) => {
+    const { a, bob, room } = await pair(t, '');
+    for (let n = 0; n < 5; n++) {
+      const second = await page(bob);
+      await reopen(second, room);
+      await second.evaluate((n) => {
+        window.text.insert(window.text.length, `${n}`);
+        location.replace('about:blank');
+      }, n);
+      await untilPart(a, `${n}`);
+      await second.close();
+    }
+  });
+
+  test('st5_a_leading_tab_that_nobody_sees_does_not_slow_down_the_others', async (t) => {
+    const { a, b, bob, room } = await pair(t, '');
+    const second = await page(bob);
+    await reopen(second, room);
+    // As browsers do with tabs in the background.
+    await b.evaluate(() => {
+      Object.defineProperty(document, 'hidden', { get: () => true });
+      const original = window.setTimeout;
+      window.setTimeout = (act, after, ...args) => original(act, Math.max(after ?? 0, 20_000), ...args);
+    });
+    const started = Date.now();
+    for (let n = 0; n < 10; n++) await append(second, `${n}`);
+    await untilText(a, '0123456789');
+    assert.ok(Date.now() - started < 5000, `${Date.now() - started} ms`);
   });
 
   test('st5_two_documents_of_one_tab_write_side_by_side', async (t) => {

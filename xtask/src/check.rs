@@ -22,6 +22,7 @@ fn all_steps(browsers: &Browsers) -> Result<(), String> {
     step("format", &mut cargo(["fmt", "--all", "--check"]))?;
     // Before the rest, since the programs under test carry the page.
     web::build()?;
+    web::checks()?;
     step("types of the page", &mut npm(["run", "--silent", "--workspaces", "--if-present", "check"]))?;
     let deny = ["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"];
     step("lints", &mut cargo(deny))?;
@@ -42,6 +43,7 @@ pub(crate) fn tests_named(name: &str) -> Result<(), String> {
     }
     let browsers = tools::browsers()?;
     web::build()?;
+    web::checks()?;
     rust_tests(Some(name))?;
     let mut node = Command::new("node");
     node.current_dir(root().join("web")).args(["--test", "--test-concurrency=1"]);
@@ -99,9 +101,21 @@ fn licences() -> Result<(), String> {
 }
 
 pub(crate) fn benchmarks() -> Result<(), String> {
+    browser_benchmarks()?;
     step("server", &mut cargo(["bench", "-p", "symbolon-server", "--bench", "relay"]))?;
     step("connections", &mut cargo(["run", "--release", "-p", "symbolon", "--example", "rtc_setup"]))?;
     step("peers", &mut cargo(["bench", "-p", "symbolon", "--bench", "rooms"]))
+}
+
+/// The package beside y-webrtc, and the page, in Chromium.
+pub(crate) fn browser_benchmarks() -> Result<(), String> {
+    let browsers = tools::browsers()?;
+    web::build()?;
+    step("programs", &mut cargo(["build", "--release", "-p", "symbolon-server", "-p", "symbolon"]))?;
+    let mut run = Command::new("node");
+    run.current_dir(root().join("web")).arg("bench/run.mjs");
+    run.env("SYMBOLON_BIN_DIR", programs()?.with_file_name("release"));
+    step("browsers", run.env("SYMBOLON_CHROMIUM", &browsers.chromium))
 }
 
 #[cfg(test)]

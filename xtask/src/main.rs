@@ -25,7 +25,7 @@ Usage: cargo xtask COMMAND
   demo --check    show three peers meet and their text converge, and end by itself
   test            everything that must hold: format, lints, tests, the page in browsers, docs, licences
   test NAME       only the tests whose name contains NAME, in Rust and in browsers
-  bench           the figures of docs/BENCHMARKS.md
+  bench [web]     the figures of docs/BENCHMARKS.md, or only those of the browser
 ";
 
 fn main() -> ExitCode {
@@ -41,6 +41,7 @@ fn main() -> ExitCode {
         ["test"] => check::everything(),
         ["test", name] => check::tests_named(name),
         ["bench"] => check::benchmarks(),
+        ["bench", "web"] => check::browser_benchmarks(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(())

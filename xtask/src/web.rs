@@ -48,15 +48,25 @@ fn target() -> Result<(), String> {
 
 /// The core, as wasm and with its JavaScript side.
 fn core() -> Result<(), String> {
-    let build = ["build", "-p", "symbolon-web", "--profile", "web", "--target", WASM];
-    step("core for browsers", &mut cargo(build))?;
+    wasm("core for browsers", "symbolon-web", "symbolon_web", "core")
+}
+
+/// The checks that tests in browsers make with the core's own code.
+pub(crate) fn checks() -> Result<(), String> {
+    wasm("checks for browsers", "symbolon-web-vectors", "symbolon_web_vectors", "vectors")
+}
+
+/// Builds a package for browsers into a folder of `web/dist`.
+fn wasm(what: &str, package: &str, name: &str, folder: &str) -> Result<(), String> {
+    let build = ["build", "-p", package, "--profile", "web", "--target", WASM];
+    step(what, &mut cargo(build))?;
     let target = programs()?.with_file_name("");
-    let wasm = target.join(WASM).join("web/symbolon_web.wasm");
-    let out = root().join("web/dist/core");
+    let wasm = target.join(WASM).join(format!("web/{name}.wasm"));
+    let out = root().join("web/dist").join(folder);
     let made_of = [wasm.clone(), root().join("Cargo.lock"), root().join("xtask/bindgen/src")];
-    once(&made_of, &out, &["symbolon_web.js", "symbolon_web_bg.wasm"], || {
+    once(&made_of, &out, &[&format!("{name}.js"), &format!("{name}_bg.wasm")], || {
         let bindgen = ["run", "--quiet", "-p", "symbolon-bindgen", "--"];
-        step("bindings of the core", cargo(bindgen).arg(&wasm).arg(&out))
+        step(&format!("{what}: bindings"), cargo(bindgen).arg(&wasm).arg(&out))
     })
 }
 

@@ -34,7 +34,11 @@ pub(crate) fn bytes(value: &[u8]) -> JsValue {
 }
 
 pub(crate) fn list(values: impl IntoIterator<Item = JsValue>) -> JsValue {
-    values.into_iter().collect::<Array>().into()
+    let list = Array::new();
+    for value in values {
+        list.push(&value);
+    }
+    list.into()
 }
 
 /// An `Error` with a property `code`.

@@ -57,6 +57,10 @@ export class Desk {
   #tabs = new Map<string, Tab>();
   #writers = new Map<string, Writer>();
   #joining: Joining[] = [];
+  /** Tabs that had seats with the last host, and may want them again. */
+  #awaited = new Set<string>();
+  /** Asks for seats for those who had none. */
+  #queued: (() => void)[] = [];
   /** By room, the linked members whose state came in full. */
   #synced = new Map<string, Set<string>>();
   /** Rooms whose view changed, and whether the list of rooms or servers did. */
@@ -71,8 +75,9 @@ export class Desk {
     this.#device = around.core.device();
   }
 
-  /** Tells all tabs that there is a host. */
-  begin(): void {
+  /** Tells all tabs that there is a host. The seats that `others` had are theirs. */
+  begin(others: string[]): void {
+    this.#awaited = new Set(others);
     this.#around.deliver(ALL, this.#hello());
   }
 
@@ -81,7 +86,13 @@ export class Desk {
     switch (message.type) {
       case 'hello':
         return this.#around.deliver(from, this.#hello());
+      case 'settled':
+        return this.#settled(from);
       case 'call':
+        if (message.method === 'sit' && message.args[1] === undefined && this.#awaited.size > 0) {
+          this.#queued.push(() => this.#call(tab, message.id, message.method, message.args));
+          return;
+        }
         return this.#call(tab, message.id, message.method, message.args);
       case 'update':
         return this.#update(from, message.room, message.incarnation, message.update);
@@ -99,20 +110,30 @@ export class Desk {
 
   /** Answers what cannot be done any more. */
   refuse(from: string, message: ToHost, why: SymbolonError): void {
-    if (message.type === 'hello') this.#around.deliver(from, { type: 'broken', message: why.message });
+    if (message.type === 'hello') this.#around.deliver(from, { type: 'broken', code: why.code, message: why.message });
     if (message.type === 'call') this.#failed(from, message.id, why);
   }
 
   broken(why: SymbolonError): void {
     for (const { tab, id } of this.#joining.splice(0)) this.#failed(tab, id, why);
-    this.#around.deliver(ALL, { type: 'broken', message: why.message });
+    this.#around.deliver(ALL, { type: 'broken', code: why.code, message: why.message });
   }
 
   tabGone(tab: string): void {
+    this.#settled(tab);
     this.#tabs.delete(tab);
     for (const writer of [...this.#writers.values()]) {
       if (writer.tab === tab) this.#rise(tab, writer.room, writer.incarnation);
     }
+  }
+
+  /**
+   * Whatever a document had not yet handed over was written under its client id. Nobody else may write under that
+   * before it is back, or is known not to come.
+   */
+  #settled(tab: string): void {
+    this.#awaited.delete(tab);
+    if (this.#awaited.size === 0) for (const ask of this.#queued.splice(0)) ask();
   }
 
   // Documents.

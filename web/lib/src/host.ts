@@ -77,10 +77,10 @@ export class Host {
     });
   }
 
-  /** Begins to connect, and tells all tabs that there is a host. */
-  begin(): void {
+  /** Begins to connect, and tells all tabs that there is a host. `others`: those that had one before. */
+  begin(others: string[]): void {
     this.#input((core) => core.start());
-    this.#desk.begin();
+    this.#desk.begin(others);
   }
 
   /** Something a tab says. */
@@ -162,7 +162,7 @@ export class Host {
       try {
         await this.#store.commit(writes);
       } catch (error) {
-        this.#fail(SymbolonError.from(error));
+        this.#fail(new SymbolonError('store', SymbolonError.from(error).message));
       }
     }
     if (this.#broken !== undefined || this.#stopped) {

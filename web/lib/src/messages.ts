@@ -51,6 +51,8 @@ export type Method = keyof Calls;
 
 export type ToHost =
   | { type: 'hello' }
+  /** All seats that this tab had with the last host are asked for. */
+  | { type: 'settled' }
   | { type: 'call'; id: number; method: Method; args: unknown[] }
   | { type: 'update'; room: string; incarnation: number; update: Uint8Array }
   | { type: 'presence'; room: string; incarnation: number; state: string | undefined }
@@ -79,7 +81,10 @@ export type ToTab =
   | { type: 'gone'; room: string }
   /** To a tab that can be seen: send `tick` in so many milliseconds, the host's own timers are slowed down. */
   | { type: 'wake'; after: number }
-  | { type: 'broken'; message: string };
+  /** All that was said before this was heard. */
+  | { type: 'echo' }
+  /** Nothing works any more. */
+  | { type: 'broken'; code: string; message: string };
 
 /** On a channel that all tabs hear. */
 export type Envelope = { from: string; message: ToHost } | { to: string; message: ToTab };

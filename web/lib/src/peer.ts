@@ -190,12 +190,13 @@ export class Peer extends ObservableV2<{ [E in keyof PeerEvents]: PeerEvents[E] 
         this.emit('servers', [message.view.servers]);
         return;
       case 'broken':
-        this.#broken = new SymbolonError('store', message.message);
+        this.#broken = new SymbolonError(message.code, message.message);
         this.#begun.reject(this.#broken);
         this.emit('error', [this.#broken]);
         return;
       case 'answer':
       case 'error':
+      case 'echo':
       case 'wake':
         return;
       default:

@@ -50,6 +50,7 @@ export class Tab {
   #lastCall = 0;
   #stay: AbortController | undefined;
   #tick: ReturnType<typeof setTimeout> | undefined;
+  #echoes: (() => void)[] = [];
   #hosting: Promise<void> = Promise.resolve();
 
   constructor(options: TabOptions, events: TabEvents) {
@@ -88,6 +89,7 @@ export class Tab {
     this.#channel?.close();
     this.#channel = undefined;
     this.#held = false;
+    for (const heard of this.#echoes.splice(0)) heard();
     this.#lost();
     await this.#hosting;
   }
@@ -116,8 +118,10 @@ export class Tab {
         await host.stop();
         return;
       }
+      const others = await this.#others();
       this.#host = host;
-      host.begin();
+      for (const tab of others) this.#watch(tab);
+      host.begin(others);
       await new Promise<void>((resolve) => {
         stay.addEventListener('abort', () => {
           this.#host = undefined;
@@ -125,11 +129,19 @@ export class Tab {
         });
       });
     } catch (error) {
-      const failure = SymbolonError.from(error);
-      if (!stay.aborted) this.#events.message({ type: 'broken', message: failure.message });
+      const { code, message } = SymbolonError.from(error);
+      if (!stay.aborted) this.#receive({ type: 'broken', code, message });
     } finally {
       finish();
     }
+  }
+
+  /** The other tabs, by their locks. */
+  async #others(): Promise<string[]> {
+    const prefix = this.#name('tab/');
+    const { held = [] } = await navigator.locks.query();
+    const ids = held.flatMap(({ name }) => (name?.startsWith(prefix) ? [name.slice(prefix.length)] : []));
+    return ids.filter((id) => id !== this.#id);
   }
 
   async #open(): Promise<Host> {
@@ -178,7 +190,21 @@ export class Tab {
   #watch(tab: string): void {
     const host = this.#host;
     if (this.#stay === undefined) return;
-    this.#lock(this.#name(`tab/${tab}`), this.#stay.signal, async () => host?.tabGone(tab));
+    this.#lock(this.#name(`tab/${tab}`), this.#stay.signal, async () => {
+      await this.#echo();
+      host?.tabGone(tab);
+    });
+  }
+
+  /** Ends when all that was on the channel before was heard: a tab's last words may come after its end is seen. */
+  #echo(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#channel === undefined) return resolve();
+      this.#echoes.push(resolve);
+      const channel = new BroadcastChannel(this.#name('channel'));
+      channel.postMessage({ to: this.#id, message: { type: 'echo' } } satisfies Envelope);
+      channel.close();
+    });
   }
 
   #receive(message: ToTab): void {
@@ -191,6 +217,10 @@ export class Tab {
         for (const { message: call } of this.#calls.values()) this.#toHost(call);
         this.#events.message(message);
         this.#events.host(this.leader);
+        this.#toHost({ type: 'settled' });
+        return;
+      case 'echo':
+        this.#echoes.shift()?.();
         return;
       case 'answer':
       case 'error': {
@@ -205,7 +235,7 @@ export class Tab {
         if (!document.hidden) this.#tick = setTimeout(() => this.post({ type: 'tick' }), message.after);
         return;
       case 'broken':
-        for (const { reject } of this.#calls.values()) reject(new SymbolonError('store', message.message));
+        for (const { reject } of this.#calls.values()) reject(new SymbolonError(message.code, message.message));
         this.#calls.clear();
         break;
     }

@@ -39,6 +39,10 @@ export class Writer {
   #next = 0;
   #handed = 0;
   #stored = 0;
+  /** Of updates that are not stored yet: their number, and the own client's next clock after them. */
+  #unstored: { count: number; clock: number }[] = [];
+  /** The clocks of the last seat's client that are stored for certain. */
+  #safe = { client: 0, clock: 0 };
   #applying = false;
   /** Changes that came before the seat. */
   #early: Uint8Array[] = [];
@@ -72,7 +76,11 @@ export class Writer {
     this.#open = false;
     this.doc.off('update', this.#updated);
     this.doc.off('afterTransactionCleanup', this.#cleanedUp);
-    if (this.#seat !== undefined) this.#rise(this.#seat.incarnation);
+    if (this.#seat !== undefined) {
+      // All that was handed over is signed first.
+      this.#rise(this.#seat.incarnation);
+      this.#safe = { client: 0, clock: 0 };
+    }
     this.unseat();
     this.#was = undefined;
     // What is written from now on is nobody's until there is a seat again.
@@ -126,6 +134,9 @@ export class Writer {
       case 'stored':
         if (message.incarnation !== this.#seat?.incarnation) return;
         this.#stored = message.count;
+        while (this.#unstored[0] !== undefined && this.#unstored[0].count <= message.count) {
+          this.#safe.clock = this.#unstored.shift()!.clock;
+        }
         if (this.saved) this.#events.saved(true);
         return;
       case 'refused':
@@ -146,14 +157,17 @@ export class Writer {
   #take(seat: Seat): void {
     const { incarnation, client, updates } = seat;
     this.#asking = false;
+    const back = incarnation === this.#was;
     this.#was = incarnation;
     try {
+      if (!back) this.#evacuate();
       this.#handed = 0;
       this.#stored = 0;
-      const pending = isEmpty(this.doc) ? this.#fill(updates) : this.#join(updates, client);
+      const pending = isEmpty(this.doc) ? this.#fill(updates, client) : this.#join(updates, client);
       this.#seat = { incarnation, client };
       this.#setClient(client);
       this.#next = Y.getState(this.doc.store, client);
+      this.#unstored = [];
       this.#discard = false;
       if (pending !== undefined) this.#hand(pending);
       this.#apply(this.#early.splice(0));
@@ -167,9 +181,21 @@ export class Writer {
     this.#events.saved(this.saved);
   }
 
-  #fill(updates: Uint8Array[]): undefined {
+  /**
+   * Somebody else may write under the last client id now: what is not stored of it for certain must not be taken for
+   * theirs.
+   */
+  #evacuate(): void {
+    const { client, clock } = this.#safe;
+    if (Y.getState(this.doc.store, client) > clock) {
+      renumber(this.doc, clocks(this.doc).set(client, clock), randomClient());
+    }
+  }
+
+  #fill(updates: Uint8Array[], client: number): undefined {
     this.doc.clientID = randomClient();
     this.#apply(updates);
+    this.#safe = { client, clock: Y.getState(this.doc.store, client) };
   }
 
   /** Makes the document and the room one; gives what the room lacks. */
@@ -187,6 +213,7 @@ export class Writer {
       this.#applying = false;
     }
     const pending = beyond(this.doc, room, client);
+    this.#safe = { client, clock: Y.getState(room.store, client) };
     room.destroy();
     return pending;
   }
@@ -245,6 +272,7 @@ export class Writer {
       this.#handed += 1;
       this.#tab.post({ type: 'update', room: this.room, incarnation, update: part });
     }
+    this.#unstored.push({ count: this.#handed, clock: this.#next });
     if (saved) this.#events.saved(false);
   }
 

@@ -32,15 +32,19 @@ export class CoreTab {
 
   async call(method, room, was) {
     if (method !== 'sit') throw new Error(`nobody answers ${method}`);
-    if (was !== undefined) this.core.close_writer(room, was);
+    if (this.held !== undefined) this.core.close_writer(room, this.held);
     const seat = this.core.open_writer(room, was);
+    this.held = seat.incarnation;
     this.taken = 0;
     this.off = false;
     return { ...seat, updates: this.core.updates(room), presence: [] };
   }
 
   post(message) {
-    if (message.type === 'rise') this.core.close_writer(message.room, message.incarnation);
+    if (message.type === 'rise') {
+      this.core.close_writer(message.room, message.incarnation);
+      this.held = undefined;
+    }
     if (message.type !== 'update' || this.off) return;
     const { room, incarnation, update } = message;
     this.updates.push(update);

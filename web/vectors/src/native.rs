@@ -7,11 +7,12 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use yrs::block::{ClientID, ItemContent, Prelim, Unused};
 use yrs::branch::BranchPtr;
 use yrs::types::Attrs;
+use yrs::types::text::YChange;
 use yrs::updates::decoder::Decode as _;
 use yrs::{
     Any, Array as _, ArrayPrelim, Map as _, MapPrelim, OffsetKind, Options, Out, ReadTxn as _, StateVector,
-    Text as _, TextPrelim, Transact as _, TransactionMut, Update, WriteTxn as _, Xml as _, XmlElementPrelim,
-    XmlFragment as _, XmlTextPrelim,
+    Text as _, TextPrelim, TextRef, Transact as _, TransactionMut, Update, WriteTxn as _, Xml as _,
+    XmlElementPrelim, XmlFragment as _, XmlTextPrelim,
 };
 
 use crate::{Result, content, refused};
@@ -94,14 +95,18 @@ fn change(txn: &mut TransactionMut<'_>, kind: u32, at: u32, len: u32, of: &str) 
         let at = at % (whole + 1);
         (at, len.min(whole - at))
     };
-    match kind {
-        0 => text.insert(txn, place(text.len(txn)).0, of),
-        1 => {
+    let (from, to) = match kind {
+        0..=3 => {
             let (at, len) = place(text.len(txn));
-            text.remove_range(txn, at, len);
+            (whole(&text, txn, at), whole(&text, txn, at + len))
         }
+        _ => (0, 0),
+    };
+    match kind {
+        0 => text.insert(txn, from, of),
+        1 => text.remove_range(txn, from, to - from),
         2 => {
-            let (at, len) = place(text.len(txn));
+            let (at, len) = (from, to - from);
             let value = if of.len().is_multiple_of(2) { Any::from(true) } else { Any::Null };
             if len > 0 {
                 text.format(txn, at, len, Attrs::from([("bold".into(), value)]));
@@ -109,7 +114,7 @@ fn change(txn: &mut TransactionMut<'_>, kind: u32, at: u32, len: u32, of: &str) 
         }
         3 => {
             let image = Any::from(HashMap::from([("src".to_owned(), Any::from(of.to_owned()))]));
-            text.insert_embed(txn, place(text.len(txn)).0, image);
+            text.insert_embed(txn, from, image);
         }
         4 => {
             map.insert(txn, format!("k{}", at % 4), value(len, of));
@@ -149,6 +154,24 @@ fn change(txn: &mut TransactionMut<'_>, kind: u32, at: u32, len: u32, of: &str) 
             canvas.remove_range(txn, at, len);
         }
     }
+}
+
+/// The position, or the next one if this is between the halves of a surrogate pair.
+fn whole(text: &TextRef, txn: &TransactionMut<'_>, at: u32) -> u32 {
+    let mut unit = 0;
+    for part in text.diff(txn, YChange::identity) {
+        let Out::Any(Any::String(part)) = part.insert else {
+            unit += 1;
+            continue;
+        };
+        for c in part.chars() {
+            if unit + 1 == at && c.len_utf16() == 2 {
+                return at + 1;
+            }
+            unit += c.len_utf16() as u32;
+        }
+    }
+    at
 }
 
 fn value(kind: u32, of: &str) -> Any {
