@@ -3,7 +3,7 @@
 // They are taken from $SYMBOLON_BIN_DIR, or else from target/debug (`cargo build -p symbolon-server -p symbolon`).
 
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -127,8 +127,8 @@ export class Agent {
   }
 
   /** The agent's end without a word to anybody. */
-  kill() {
-    const pid = Number(/\d+/.exec(readFileSync(join(this.home, 'lock'), 'utf8'))[0]);
+  async kill() {
+    const { pid } = await this.json('up');
     process.kill(pid, 'SIGKILL');
   }
 
