@@ -1,6 +1,7 @@
 // People at the page. They find things by role and name, as eyes, fingers and screen readers do; in Chromium and in
 // Firefox alike.
 
+import { readFileSync } from 'node:fs';
 import { person as chromiumPerson } from './browsers.mjs';
 import { DEADLINE, within } from './deadline.mjs';
 
@@ -283,6 +284,58 @@ export class Person {
       name,
       `the cursor of ${name} is there`,
     );
+
+  /** Switches to the canvas. */
+  async canvas() {
+    await this.press('tab', 'Canvas');
+    await this.until(() => document.querySelector('canvas[aria-label^="Drawing"]')?.width > 1, undefined, 'the canvas is there');
+  }
+
+  /** How many strokes the drawing says it has. */
+  strokes = () => this.hands.run(() => Number(/\d+/.exec(document.querySelector('canvas').ariaLabel)[0]));
+
+  untilStrokes = (count) =>
+    this.until(
+      (count) => Number(/\d+/.exec(document.querySelector('canvas').ariaLabel)[0]) === count,
+      count,
+      `the drawing has ${count} strokes`,
+    );
+
+  /** Until something on the paper is of this colour. */
+  untilPixels = (color) =>
+    this.until(
+      (color) => {
+        const canvas = document.querySelector('canvas');
+        const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+        const [red, green, blue] = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
+        for (let at = 0; at < data.length; at += 4) {
+          if (data[at] === red && data[at + 1] === green && data[at + 2] === blue && data[at + 3] === 255) return true;
+        }
+        return false;
+      },
+      color,
+      `something ${color} is drawn`,
+    );
+
+  /** Draws with the mouse through these places of the paper. */
+  async draw(...places) {
+    await this.holdPen(...places);
+    await this.page.mouse.up();
+  }
+
+  /** The same, and does not lift the pen. */
+  async holdPen([x, y], ...rest) {
+    const box = await this.page.getByRole('img', { name: /^Drawing/ }).boundingBox();
+    await this.page.mouse.move(box.x + x, box.y + y);
+    await this.page.mouse.down();
+    for (const [x, y] of rest) await this.page.mouse.move(box.x + x, box.y + y, { steps: 5 });
+  }
+
+  /** What a button saves: the file's name and bytes. */
+  async download(button) {
+    const [download] = await Promise.all([this.page.waitForEvent('download'), this.press('button', button)]);
+    return { name: download.suggestedFilename(), bytes: readFileSync(await download.path()) };
+  }
 
   /** The list of members, as read out. */
   members = () => this.hands.run(() => [...document.querySelectorAll('[aria-label="Members"] > li')].map((item) => item.innerText));
