@@ -170,8 +170,8 @@ test(
     const pairs = (await ada.edges()).map((words) => /^(\w+) – (\w+): connected$/.exec(words).slice(1).sort().join(' '));
     assert.deepEqual(pairs.sort(), ['You ben', 'You cid', 'ben cid']);
 
-    await cid.kill();
-    // Nobody says goodbye: the others first claim, then miss it, and in the end it is away.
+    // Nobody says goodbye.
+    await cid.signal('SIGKILL');
     await ada.untilMember('cid', 'away');
     await ada.untilMember('cid', 'last seen');
     await ada.untilEdges('confirmed', 1);

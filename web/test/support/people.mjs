@@ -350,13 +350,14 @@ export class Person {
   /** The list of connections, as the drawing's text says them. */
   edges = () => this.hands.run(() => [...document.querySelectorAll('.edges > li')].map((item) => item.textContent));
 
-  untilEdges = (state, count) =>
+  untilEdges = (state, count, timeout) =>
     this.until(
       ([state, count]) =>
         document.querySelectorAll(`.edges > li[data-state="${state}"]`).length === count &&
         document.querySelectorAll(`.topology line.${state}`).length === count,
       [state, count],
       `${count} connections are ${state}`,
+      timeout,
     );
 
   says = (part) => this.until((part) => document.body.innerText.includes(part), part, `the page says ${JSON.stringify(part)}`);

@@ -126,10 +126,10 @@ export class Agent {
     while (!(await so())) if (Date.now() > end) throw new Error(`too late: ${this.name}: ${what}`);
   }
 
-  /** The agent's end without a word to anybody. */
-  async kill() {
-    const { pid } = await this.json('up');
-    process.kill(pid, 'SIGKILL');
+  /** Tells the agent's process what the system tells processes: to end at once, to stand still, to go on. */
+  async signal(name) {
+    this.pid ??= (await this.json('up')).pid;
+    process.kill(this.pid, name);
   }
 
   async end() {

@@ -1,5 +1,5 @@
-// Links that open nothing, and those who have none. All at once: most of the time is waiting for answers that must
-// not come.
+// Links that open nothing, those who have none, and members that fall silent. All at once: most of the time is waiting
+// for answers that do not come.
 
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
@@ -20,7 +20,7 @@ function countConnections() {
 
 const connections = (person) => person.hands.run(() => globalThis.connections);
 
-describe('links that open nothing', { concurrency: true }, () => {
+describe('what takes patience', { concurrency: true }, () => {
   test(
     'cl7_a_link_that_lost_a_part_is_said_to_be_incomplete_and_what_to_do',
     staged(async (scene) => {
@@ -67,7 +67,9 @@ describe('links that open nothing', { concurrency: true }, () => {
       await cy.see('button', 'Try again');
       assert.equal((await ada.members()).length, 2);
       // To whoever used it, it is the way into the room.
+      await bo.visit(home(server));
       await bo.visit(link);
+      await bo.until(() => location.hash.startsWith('#room/'), undefined, 'the room is shown');
       await bo.inRoom();
     }),
   );
@@ -131,6 +133,39 @@ describe('links that open nothing', { concurrency: true }, () => {
       await bo.press('button', 'Try again');
       await bo.inRoom();
       await ada.says('Bo is in the room.');
+    }),
+  );
+
+  test(
+    'me5_a_link_that_one_side_still_claims_is_drawn_and_said_as_such_until_it_is_back',
+    staged(async (scene) => {
+      const server = await scene.server();
+      const ada = await scene.person('Ada');
+      await ada.create(server, 'plans');
+      const link = await ada.invite({ people: '5 people' });
+      const [ben, cid] = [scene.agent('ben'), scene.agent('cid')];
+      await ben.join(link);
+      await cid.join(link);
+      await ada.press('button', 'Go on');
+      await ada.untilEdges('confirmed', 3);
+      await ada.see('img', '3 people present, 3 connections confirmed');
+
+      // As a laptop whose lid is closed: it said nothing, and would still say that it is linked.
+      await cid.signal('SIGSTOP');
+      scene.after(() => cid.signal('SIGCONT'));
+      await ada.untilEdges('claimed', 2, 60_000);
+      await ada.see('img', '3 people present, 1 connections confirmed, 2 told by one side only');
+      assert.equal((await ada.edges()).filter((words) => words.endsWith(': only cid says so')).length, 2);
+      await ada.untilMember('cid', 'connecting…');
+      await ada.untilMember('ben', 'connected directly');
+      await ben.until('it says so, too', async () => {
+        const { edges } = await ben.json('topology', 'plans');
+        return edges.filter(({ state }) => state === 'claimed').length === 2;
+      });
+
+      await cid.signal('SIGCONT');
+      await ada.untilEdges('confirmed', 3, 60_000);
+      await ada.untilMember('cid', 'connected directly');
     }),
   );
 });
