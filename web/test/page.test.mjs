@@ -72,7 +72,7 @@ test(
     await ann.run('edit', 'plans', '--insert', '.');
     found.push(...(await findings(bo, 'text')));
     await bo.press('button', 'Invite', true);
-    await bo.see('img', 'QR code of the invite link');
+    await bo.see('img', 'QR code of the invite');
     found.push(...(await findings(bo, 'invite')));
     await bo.dismiss();
     await bo.canvas();

@@ -114,7 +114,7 @@ test(
     const ada = await scene.person('Ada', { options: { colorScheme: 'dark' } });
     await ada.create(server, 'plans');
     const link = await ada.invite();
-    const code = await picture(ada.page, ada.page.getByRole('img', { name: 'QR code of the invite link' }));
+    const code = await picture(ada.page, ada.page.getByRole('img', { name: 'QR code of the invite' }));
     assert.equal(decodeQR(code), link);
 
     // What Ada's screen shows is what Bo's camera sees.
