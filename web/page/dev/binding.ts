@@ -25,7 +25,7 @@ globalThis.fuzzBinding = async (seed) => {
   text.insert(0, 'start\r\nhere');
   text.insertEmbed(3, { image: 'x' });
   const host = document.body.appendChild(document.createElement('div'));
-  const editor = openEditor(host, here, new Awareness(here));
+  const editor = openEditor(host, here, new Awareness(here), () => 'Somebody');
   const compare = (when: string, ofText: (text: string) => string) => {
     const want = ofText(plainText(here.getText('text:main')));
     const shown = ofText(editor.view.state.doc.toString());

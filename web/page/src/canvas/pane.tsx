@@ -24,7 +24,7 @@ export default function CanvasPane({ opened, shown }: Props) {
 
   useEffect(() => {
     if (!element.current) return;
-    const made = new Canvas(element.current, opened.doc, opened.awareness, again);
+    const made = new Canvas(element.current, opened.doc, opened.awareness, opened.nameOf, again);
     made.onView = (view) => setScale(view.scale);
     made.strokes.undo.on('stack-item-added', again);
     made.strokes.undo.on('stack-item-popped', again);

@@ -5,6 +5,7 @@ import { openSearchPanel, search, searchKeymap } from '@codemirror/search';
 import { EditorState } from '@codemirror/state';
 import { drawSelection, dropCursor, EditorView, highlightSpecialChars, keymap, placeholder } from '@codemirror/view';
 import type { Awareness } from 'y-protocols/awareness';
+import type { NameOf } from '../model/room';
 import type * as Y from 'yjs';
 import { bind, plainText } from './binding';
 import { remoteCursors } from './cursors';
@@ -17,7 +18,7 @@ export interface Editor {
   destroy(): void;
 }
 
-export function openEditor(host: HTMLElement, doc: Y.Doc, awareness: Awareness): Editor {
+export function openEditor(host: HTMLElement, doc: Y.Doc, awareness: Awareness, nameOf: NameOf): Editor {
   const text = doc.getText('text:main');
   const { extension, undo } = bind(text);
   const root = host.shadowRoot ?? host.attachShadow({ mode: 'open', delegatesFocus: true });
@@ -28,7 +29,7 @@ export function openEditor(host: HTMLElement, doc: Y.Doc, awareness: Awareness):
       doc: plainText(text),
       extensions: [
         extension,
-        remoteCursors(text, awareness),
+        remoteCursors(text, awareness, nameOf),
         keymap.of([...searchKeymap, ...defaultKeymap]),
         highlightSpecialChars(),
         drawSelection(),
