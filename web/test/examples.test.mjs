@@ -85,7 +85,8 @@ test('cl6_prosemirror_works_unchanged', async (t) => {
   await b.keyboard.press('Enter');
   await b.keyboard.type('second paragraph');
   const paragraphs = () => {
-    const copy = document.querySelector('.ProseMirror').cloneNode(true);
+    const copy = document.querySelector('.ProseMirror')?.cloneNode(true);
+    if (copy === undefined) return false;
     for (const cursor of copy.querySelectorAll('.ProseMirror-yjs-cursor, .ProseMirror-separator')) cursor.remove();
     return [...copy.querySelectorAll('p')].map((p) => p.textContent.replaceAll('\u2060', '')).join('|') === 'plain bold|second paragraph';
   };

@@ -175,14 +175,26 @@ describe('browsers', () => {
     assert.equal(await textOf(b), 'chromium');
     await append(b, ' and firefox');
     await untilText(a, 'chromium and firefox');
+    // Another tab of that Firefox is the same member, and takes over.
+    const b2 = await firefox.newPage();
+    await b2.goto(`${site.url}/`);
+    await until(b2, () => window.ready);
+    await b2.evaluate(async () => window.use(await S.Room.open((await (await S.Peer.open()).rooms())[0].id)));
+    assert.equal(await b2.evaluate(() => window.room.peer.leader), false);
+    await append(b2, ' twice');
+    await untilText(a, 'chromium and firefox twice');
+    await b.close();
+    await append(b2, ' or once');
+    await untilText(a, 'chromium and firefox twice or once');
+    assert.equal(await a.evaluate(() => window.room.members().length), 2);
     // The other way round: Firefox founds, Chromium takes the link.
-    await b.evaluate(async (url) => window.use(await S.Room.create({ name: 'more', servers: [url] })), server.url);
-    await insert(b, 0, 'firefox');
-    const second = await b.evaluate(() => window.room.invite());
+    await b2.evaluate(async (url) => window.use(await S.Room.create({ name: 'more', servers: [url] })), server.url);
+    await insert(b2, 0, 'firefox');
+    const second = await b2.evaluate(() => window.room.invite());
     const c = await page(await someone(t));
     await joinRoom(c, second.link);
     await append(c, ' and chromium');
-    await untilText(b, 'firefox and chromium');
+    await untilText(b2, 'firefox and chromium');
   });
 });
 

@@ -14,7 +14,7 @@ test('cl6_the_package_has_all_it_needs_and_nothing_else', () => {
   );
   const modules = [
     'changes', 'core', 'deferred', 'desk', 'errors', 'host', 'index', 'links', 'messages', 'peer', 'provider',
-    'renumber', 'room', 'sockets', 'store', 'tabs', 'writer',
+    'renumber', 'room', 'sockets', 'store', 'tabs', 'views', 'writer',
   ];
   const expected = [
     'LICENSE-APACHE',

@@ -3,8 +3,9 @@
 import * as Y from 'yjs';
 import type { Core, CoreEvent, Presence } from './core.js';
 import { SymbolonError } from './errors.js';
-import { ALL, type Calls, type Method, type RoomView, type ToHost, type ToTab } from './messages.js';
+import { ALL, type Calls, type Method, type ToHost, type ToTab } from './messages.js';
 import type { Profile } from './store.js';
+import { Views } from './views.js';
 
 /** The most bytes of merged local changes in one frame. */
 const MAX_UPDATE = 256 * 1024;
@@ -61,11 +62,7 @@ export class Desk {
   #awaited = new Set<string>();
   /** Asks for seats for those who had none. */
   #queued: (() => void)[] = [];
-  /** By room, the linked members whose state came in full. */
-  #synced = new Map<string, Set<string>>();
-  /** Rooms whose view changed, and whether the list of rooms or servers did. */
-  #changed = new Set<string>();
-  #homeChanged = false;
+  #views: Views;
   /** Checked changes of this drain, by room, for the documents of this tab. */
   #applies = new Map<string, Uint8Array[]>();
 
@@ -73,6 +70,7 @@ export class Desk {
     this.#around = around;
     this.#core = around.core;
     this.#device = around.core.device();
+    this.#views = new Views(around.core);
   }
 
   /** Tells all tabs that there is a host. The seats that `others` had are theirs. */
@@ -287,9 +285,9 @@ export class Desk {
       case 'resetLink':
         return this.#verb((core) => core.reset_link(...(args as Parameters<Calls['resetLink']>)));
       case 'view':
-        return { rooms: this.#core.rooms(), servers: this.#core.servers() };
+        return this.#views.home();
       case 'open': {
-        const view = this.#view(...(args as Parameters<Calls['open']>));
+        const view = this.#views.room(...(args as Parameters<Calls['open']>));
         tab.rooms.add(view.id);
         return view;
       }
@@ -301,7 +299,7 @@ export class Desk {
   #verb<T>(act: (core: Core) => T): T {
     let value: T | undefined;
     this.#around.input((core) => (value = act(core)));
-    this.#homeChanged = true;
+    this.#views.homeChanged();
     return value as T;
   }
 
@@ -313,8 +311,7 @@ export class Desk {
   #leave(room: string): void {
     this.#verb((core) => core.leave(room));
     for (const [at, writer] of this.#writers) if (writer.room === room) this.#writers.delete(at);
-    this.#synced.delete(room);
-    this.#changed.delete(room);
+    this.#views.forget(room);
     const open = this.#in(room);
     for (const tab of this.#tabs.values()) tab.rooms.delete(room);
     this.#around.later(() => {
@@ -344,57 +341,29 @@ export class Desk {
     switch (event.type) {
       case 'ready':
         this.#joined(event.room, (tab, id) => this.#around.deliver(tab, { type: 'answer', id, value: event.room }));
-        this.#homeChanged = true;
         break;
       case 'join_failed': {
         const failure = new SymbolonError(event.code, event.message);
         this.#joined(event.room, (tab, id) => this.#failed(tab, id, failure));
-        this.#homeChanged = true;
-        return;
+        break;
       }
-      case 'server':
-        for (const { id } of this.#core.rooms()) this.#changed.add(id);
-        this.#homeChanged = true;
-        return;
       case 'cut': {
         const { room, device, why } = event;
         for (const tab of this.#in(room)) this.#around.deliver(tab, { type: 'cut', room, device, why });
         break;
       }
-      case 'synced':
-        this.#syncedWith(event.room).add(event.device);
-        break;
-      case 'link_up':
-      case 'link_down':
-        this.#syncedWith(event.room).delete(event.device);
-        this.#homeChanged = true;
-        break;
-      case 'member':
-        this.#homeChanged = true;
-        break;
     }
-    this.#changed.add(event.room);
+    this.#views.event(event);
   }
 
   /** Tells tabs what changed since the last time. */
   showChanges(): void {
-    for (const room of this.#changed) {
-      const open = this.#in(room);
-      if (open.length === 0) continue;
-      let view: RoomView;
-      try {
-        view = this.#view(room);
-      } catch {
-        // Not joined yet, or left.
-        continue;
-      }
-      for (const tab of open) this.#around.deliver(tab, { type: 'room', room, view });
+    const { rooms, home } = this.#views.changes((room) => this.#in(room).length > 0);
+    for (const view of rooms) {
+      for (const tab of this.#in(view.id)) this.#around.deliver(tab, { type: 'room', room: view.id, view });
     }
-    this.#changed.clear();
-    if (!this.#homeChanged) return;
-    this.#homeChanged = false;
-    const view = { rooms: this.#core.rooms(), servers: this.#core.servers() };
-    for (const tab of this.#tabs.keys()) this.#around.deliver(tab, { type: 'home', view });
+    if (home === undefined) return;
+    for (const tab of this.#tabs.keys()) this.#around.deliver(tab, { type: 'home', view: home });
   }
 
   /** Other tabs, which may be seen, have timers that are on time. */
@@ -404,32 +373,10 @@ export class Desk {
     }
   }
 
-  #view(room: string): RoomView {
-    const status = this.#core.rooms().find(({ id }) => id === room);
-    if (status === undefined) throw new SymbolonError('no_such_room', 'there is no such room here');
-    const members = this.#core.members(room);
-    const linked = members.filter((member) => member.linked && !member.own);
-    const synced = this.#syncedWith(room);
-    return {
-      id: room,
-      name: status.name,
-      members,
-      servers: this.#core.servers().filter(({ origin }) => status.servers.includes(origin)),
-      topology: this.#core.topology(room),
-      synced: linked.length === 0 || linked.some(({ device }) => synced.has(device)),
-    };
-  }
-
   #joined(room: string, tell: (tab: string, id: number) => void): void {
     const waiting = this.#joining;
     this.#joining = waiting.filter((one) => one.room !== room);
     for (const one of waiting) if (one.room === room) tell(one.tab, one.id);
-  }
-
-  #syncedWith(room: string): Set<string> {
-    let devices = this.#synced.get(room);
-    if (devices === undefined) this.#synced.set(room, (devices = new Set()));
-    return devices;
   }
 
   #tab(id: string): Tab {
