@@ -83,9 +83,10 @@ try {
   await ada.press('button', 'Stay');
 
   await ada.canvas();
+  // Who opens a drawing sees it in the middle; both begin with none, so that their papers lie alike.
+  await bo.canvas();
   await shoot(ada, '12-canvas-empty');
   await ada.draw([60, 180], [150, 90], [240, 180], [240, 300], [60, 300], [60, 180]);
-  await bo.canvas();
   await bo.press('button', 'Red', true);
   await bo.press('button', 'Broad', true);
   await bo.draw([120, 300], [120, 230], [180, 230], [180, 300]);
@@ -99,7 +100,7 @@ try {
   await ada.press('tab', 'Text');
 
   await cid.signal('SIGSTOP');
-  scene.after(() => cid.signal('SIGCONT'));
+  scene.after(() => cid.signal('SIGCONT').catch(() => {}));
   await ada.untilEdges('claimed', 3, 60_000);
   await ada.hands.run(() => (document.querySelector('.people details').open = true));
   await shoot(ada, '14-people-claimed', ['wide']);
