@@ -692,6 +692,21 @@ describe('the provider', () => {
     await untilSeen(a, '');
   });
 
+  test('st5_a_state_has_the_name_of_the_member_who_signed_it_whatever_it_says', async (t) => {
+    const { a, b } = await pair(t);
+    const own = await a.evaluate(() => window.room.peer.device);
+    await b.evaluate((device) => {
+      window.provider.awareness.setLocalState({ user: { name: 'ann', device }, device });
+    }, own);
+    await until(a, () => window.seen() === 'ann');
+    const signers = await a.evaluate(() => {
+      const clients = [...window.provider.awareness.getStates().keys()];
+      return clients.map((client) => window.provider.memberOf(client)?.device);
+    });
+    const other = await b.evaluate(() => window.room.peer.device);
+    assert.deepEqual(signers.sort(), [other, undefined].sort(), 'and of the own state nothing is said');
+  });
+
   test('cl6_leaving_forgets_the_room', async (t) => {
     const { a, b, room } = await pair(t);
     const closed = await b.evaluate(async () => {
