@@ -59,7 +59,7 @@ macro_rules! id {
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}({}…)", stringify!($name), &self.to_string()[..8])
+                write!(f, "{}({:.8}…)", stringify!($name), self.to_string())
             }
         }
 

@@ -57,6 +57,12 @@ impl Origin {
         self.port
     }
 
+    /// Host, and port if it is not the scheme's own.
+    fn authority(&self) -> String {
+        let own_port = if self.secure { 443 } else { 80 };
+        if self.port == own_port { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
+    }
+
     /// The URL of the WebSocket.
     pub fn socket_url(&self) -> String {
         format!("{self}{PATH}")
@@ -64,7 +70,8 @@ impl Origin {
 
     /// The URL of the page that the same server may serve.
     pub fn page_url(&self) -> String {
-        format!("{}/", self.to_string().replacen("ws", "http", 1))
+        let scheme = if self.secure { "https" } else { "http" };
+        format!("{scheme}://{}/", self.authority())
     }
 }
 
@@ -72,7 +79,8 @@ impl FromStr for Origin {
     type Err = OriginError;
 
     fn from_str(text: &str) -> Result<Self, OriginError> {
-        let (scheme, rest) = text.split_once("://").ok_or(OriginError::Scheme)?;
+        let (scheme, rest) = text.split_once(':').ok_or(OriginError::Scheme)?;
+        let rest = rest.strip_prefix("//").ok_or(OriginError::Scheme)?;
         let secure = match scheme.to_ascii_lowercase().as_str() {
             "ws" | "http" => false,
             "wss" | "https" => true,
@@ -99,7 +107,7 @@ fn split_port(rest: &str) -> Result<(&str, Option<&str>), OriginError> {
     if let Some(inner) = rest.strip_prefix('[') {
         let (address, after) = inner.split_once(']').ok_or(OriginError::Host)?;
         address.parse::<std::net::Ipv6Addr>().map_err(|_| OriginError::Host)?;
-        let host = &rest[..address.len() + 2];
+        let host = rest.get(..address.len() + 2).ok_or(OriginError::Host)?;
         return match after {
             "" => Ok((host, None)),
             _ => Ok((host, Some(after.strip_prefix(':').ok_or(OriginError::Host)?))),
@@ -118,12 +126,8 @@ fn split_port(rest: &str) -> Result<(&str, Option<&str>), OriginError> {
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, own_port) = if self.secure { ("wss", 443) } else { ("ws", 80) };
-        write!(f, "{scheme}://{}", self.host)?;
-        if self.port != own_port {
-            write!(f, ":{}", self.port)?;
-        }
-        Ok(())
+        let scheme = if self.secure { "wss" } else { "ws" };
+        write!(f, "{scheme}://{}", self.authority())
     }
 }
 

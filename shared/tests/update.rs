@@ -551,8 +551,60 @@ fn strings_among_values_are_refused() {
         assert!(verdict(&nested(text, STRING, &smile)).is_ok());
         assert_eq!(refused(&nested(text, ANY, &[1, 126])), UpdateError::Misplaced);
     }
-    let entry = in_root("map:m", STRING | 0x20, &[string("k"), smile].concat());
-    assert!(verdict(&section(7, 0, &[entry], NO_DELETES)).is_ok());
+}
+
+/// Yjs shows the last unit of such a text and the mark as undefined, `yrs` the whole text and no mark.
+#[test]
+fn text_and_marks_under_a_map_key_are_refused() {
+    let json = string("true");
+    let others: [(u8, &[u8]); 3] =
+        [(STRING, &string("xy")), (5, &json), (6, &[&string("b")[..], &json].concat())];
+    for root in ["map:m", "text:main", "r"] {
+        for (kind, content) in others {
+            let entry = in_root(root, kind | 0x20, &[&string("k")[..], content].concat());
+            assert_eq!(
+                refused(&section(7, 0, &[entry], NO_DELETES)),
+                UpdateError::Misplaced,
+                "{root} {kind}"
+            );
+        }
+        let entry = in_root(root, ANY | 0x20, &[&string("k")[..], &[1, 126]].concat());
+        assert!(verdict(&section(7, 0, &[entry], NO_DELETES)).is_ok(), "{root}");
+    }
+}
+
+/// `yrs` passes over them, Yjs shows them.
+#[test]
+fn what_is_no_xml_node_is_refused_among_nodes() {
+    let element = [&[3][..], &string("p")].concat();
+    let holder = in_root("xml:x", TYPE, &element);
+    let json = string("true");
+    let among = |kind: u8, content: &[u8]| {
+        let inside = section(7, 0, &[holder.clone(), in_type((7, 0), kind, content)], NO_DELETES);
+        let in_fragment = section(7, 0, &[in_root("xml:x", kind, content)], NO_DELETES);
+        let (inside, in_fragment) = (verdict(&inside).map(drop), verdict(&in_fragment).map(drop));
+        assert_eq!(inside, in_fragment, "{kind} {content:?}");
+        inside
+    };
+    for node in [&element[..], &[4], &[6]] {
+        assert_eq!(among(TYPE, node), Ok(()));
+    }
+    assert_eq!(among(1, &[1]), Ok(()));
+    let others: [(u8, &[u8]); 7] = [
+        (BINARY, &[1, 1]),
+        (STRING, &string("x")),
+        (5, &json),
+        (TYPE, &[0]),
+        (TYPE, &[1]),
+        (TYPE, &[2]),
+        (ANY, &[1, 126]),
+    ];
+    for (kind, content) in others {
+        assert_eq!(among(kind, content), Err(UpdateError::Misplaced), "{kind} {content:?}");
+    }
+    let attribute =
+        [vec![ANY | 0x20, 0], id(7, 0), string("class"), [&[1, 119][..], &string("x")].concat()].concat();
+    assert!(verdict(&section(7, 0, &[holder, attribute], NO_DELETES)).is_ok());
 }
 
 #[test]

@@ -144,3 +144,13 @@ fn st11_a_tab_that_writes_as_another_is_refused() {
     assert!(matches!(refused, Err(VerbError::Change(_))), "{refused:?}");
     browser.node.write(&browser.room, a.writer.incarnation, &update, NOW).unwrap();
 }
+
+#[test]
+fn cl1_no_rooms_id_looks_like_an_option() {
+    let mut browser = Browser::start(BTreeMap::new(), None);
+    let origin: Origin = "ws://rendezvous.test".parse().unwrap();
+    for _ in 0..400 {
+        let room = browser.node.create_room("room", std::slice::from_ref(&origin), NOW).unwrap();
+        assert!(!room.to_string().starts_with('-'), "{room}");
+    }
+}

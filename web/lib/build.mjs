@@ -1,7 +1,7 @@
 // Builds `dist`: the modules with their types, the core beside them, and all of it with Yjs as one file.
 
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
@@ -14,10 +14,17 @@ const tsc = fileURLToPath(import.meta.resolve('typescript/package.json')).replac
 const { status } = spawnSync(process.execPath, [tsc, '-p', here], { stdio: 'inherit' });
 if (status !== 0) process.exit(status ?? 1);
 
-mkdirSync(`${here}dist/core`, { recursive: true });
-for (const file of ['symbolon_web.js', 'symbolon_web.d.ts', 'symbolon_web_bg.wasm']) {
-  copyFileSync(core + file, `${here}dist/core/${file}`);
+// The types are written by hand, more exact than those that are made: both must name the same calls.
+const made = calls(readFileSync(`${core}symbolon_web.d.ts`, 'utf8'));
+for (const [name, parameters] of calls(readFileSync(`${here}src/core/symbolon_web.d.ts`, 'utf8'))) {
+  if (made.get(name) === parameters) continue;
+  console.error(`core/symbolon_web.d.ts: ${name}(${parameters}) is ${name}(${made.get(name) ?? 'missing'}) in the core`);
+  process.exit(1);
 }
+
+mkdirSync(`${here}dist/core`, { recursive: true });
+for (const file of ['symbolon_web.js', 'symbolon_web_bg.wasm']) copyFileSync(core + file, `${here}dist/core/${file}`);
+copyFileSync(`${here}src/core/symbolon_web.d.ts`, `${here}dist/core/symbolon_web.d.ts`);
 for (const file of ['LICENSE-APACHE', 'LICENSE-MIT']) copyFileSync(root + file, here + file);
 
 await build({
@@ -30,3 +37,12 @@ await build({
   legalComments: 'none',
 });
 rmSync(`${here}dist/bundle.js`);
+
+/** By name, the names of the parameters of all methods and functions of a module's types. */
+function calls(types) {
+  const found = new Map();
+  for (const [, name, list] of types.matchAll(/^(?:export function | {4}| {2})(\w+)\(([^)]*)\):? /gm)) {
+    found.set(name, list.split(/,(?![^<[{]*[>\]}])/).map((one) => one.split(/[?:]/)[0].trim()).filter(Boolean).join(', '));
+  }
+  return found;
+}

@@ -176,7 +176,7 @@ test('cl6_a_document_reopened_without_changes_hands_nothing_over', async () => {
   assert.deepEqual(content(fresh(place)), content(doc));
 });
 
-test('st5_what_was_not_signed_in_time_goes_on_under_another_client_id', async () => {
+test('st9_what_was_not_signed_in_time_goes_on_under_another_client_id', async () => {
   const place = await aloneInARoom();
   const doc = new Y.Doc();
   const { tab, writer, seated } = writerOf(doc, place);
@@ -224,7 +224,7 @@ test('cl6_what_the_room_refuses_is_undone_and_the_rest_goes_on', async () => {
   assert.deepEqual(content(fresh(place)), content(doc));
 });
 
-test('st3_a_change_made_while_another_is_shown_is_signed_once', async () => {
+test('st1_a_change_made_while_another_is_shown_is_signed_once', async () => {
   const place = await aloneInARoom();
   const doc = new Y.Doc();
   const { tab, seated } = writerOf(doc, place);
@@ -237,7 +237,7 @@ test('st3_a_change_made_while_another_is_shown_is_signed_once', async () => {
   assert.equal(fresh(place).getText('text:main').toString(), 'xyyyy');
 });
 
-test('st3_large_changes_are_split_without_loss', async () => {
+test('st1_large_changes_are_split_without_loss', async () => {
   const place = await aloneInARoom();
   const doc = new Y.Doc();
   const { tab, seated } = writerOf(doc, place);
@@ -261,7 +261,7 @@ test('st3_large_changes_are_split_without_loss', async () => {
   assert.deepEqual([left.length, new Set(left.map((value) => value[0]))], [10_000, new Set([1])]);
 });
 
-test('st3_split_updates_give_the_same_document', () => {
+test('st1_split_updates_give_the_same_document', () => {
   for (let seed = 1; seed <= 60; seed++) {
     const pick = random(seed);
     const doc = new Y.Doc();

@@ -10,7 +10,9 @@ after(closeBrowsers);
 async function meet(scene, ada, bo) {
   const server = await scene.server();
   await ada.create(server, 'plans');
-  await bo.join(await ada.invite());
+  const link = await ada.invite();
+  assert.equal(await ada.copy(), link);
+  await bo.join(link);
   await ada.see('heading', 'It fits');
   await ada.press('button', 'Go on');
   await ada.write('hello ');

@@ -199,7 +199,7 @@ describe('browsers', () => {
 });
 
 describe('what is stored', () => {
-  test('st5_a_reload_continues_with_all_that_was_there', async (t) => {
+  test('st9_a_reload_continues_with_all_that_was_there', async (t) => {
     const { a, b, room } = await pair(t);
     await append(b, ' there');
     await saved(b);
@@ -214,7 +214,7 @@ describe('what is stored', () => {
     await untilText(b, 'hello there!?');
   });
 
-  test('st5_what_was_typed_right_before_a_reload_is_not_lost', async (t) => {
+  test('st9_what_was_typed_right_before_a_reload_is_not_lost', async (t) => {
     const { a, b, room } = await pair(t, '');
     for (let round = 0; round < 5; round++) {
       await b.evaluate((round) => {
@@ -232,7 +232,7 @@ describe('what is stored', () => {
     await untilText(a, '[0][1][2][3][4]');
   });
 
-  test('st5_a_browser_started_anew_is_the_same_member', async (t) => {
+  test('st9_a_browser_started_anew_is_the_same_member', async (t) => {
     const { context, profile } = await startPersistentChromium();
     t.after(() => profile.remove());
     const first = await page(context);
@@ -249,7 +249,7 @@ describe('what is stored', () => {
     assert.equal(await second.evaluate(() => window.room.peer.device), device);
   });
 
-  test('st5_a_change_is_stored_before_it_is_sent', async (t) => {
+  test('st9_a_change_is_stored_before_it_is_sent', async (t) => {
     const { a, b } = await pair(t, '');
     const order = await b.evaluate(async () => {
       const order = [];
@@ -279,7 +279,7 @@ describe('what is stored', () => {
     await until(a, () => window.text.length === 5000);
   });
 
-  test('st5_what_cannot_be_stored_is_not_sent_and_said_so', async (t) => {
+  test('st9_what_cannot_be_stored_is_not_sent_and_said_so', async (t) => {
     const { a, b } = await pair(t, 'x');
     const code = await b.evaluate(async () => {
       const said = new Promise((resolve) => window.room.peer.on('error', resolve));
@@ -297,7 +297,7 @@ describe('what is stored', () => {
     assert.equal(await b.evaluate(() => window.provider.saved), false);
   });
 
-  test('st5_a_damaged_store_is_said_so_and_left_alone', async (t) => {
+  test('st9_a_damaged_store_is_said_so_and_left_alone', async (t) => {
     const { b, room } = await pair(t, 'x');
     const keys = await b.evaluate(async (room) => {
       const peer = await S.Peer.open();
@@ -325,7 +325,7 @@ describe('what is stored', () => {
     assert.equal(left, keys - 1);
   });
 
-  test('st3_edits_made_alone_merge_when_they_meet_again', async (t) => {
+  test('st8_edits_made_alone_merge_when_they_meet_again', async (t) => {
     const key = temporary('key');
     let own = await Server.start({ key: join(key.path, 'key') });
     t.after(async () => {
@@ -362,7 +362,7 @@ describe('what is stored', () => {
     await until(a, () => window.provider.status === 'connected');
   });
 
-  test('st3_a_paste_of_3_mib_arrives_whole', async (t) => {
+  test('st1_a_paste_of_3_mib_arrives_whole', async (t) => {
     const { a, b } = await pair(t, '');
     const sum = (page) =>
       page.evaluate(async () => {
@@ -381,7 +381,7 @@ describe('what is stored', () => {
     assert.deepEqual(await a.evaluate(() => window.errors), []);
   });
 
-  test('st3_what_was_written_before_the_room_was_open_is_shared', async (t) => {
+  test('st1_what_was_written_before_the_room_was_open_is_shared', async (t) => {
     const ann = await someone(t);
     const a = await page(ann);
     await a.evaluate(async (url) => {
@@ -405,7 +405,7 @@ describe('what is stored', () => {
 describe('tabs', () => {
   const memberCount = (page) => page.evaluate(() => window.room.members().length);
 
-  test('st5_two_tabs_share_one_peer_and_the_second_takes_over', async (t) => {
+  test('st9_two_tabs_share_one_peer_and_the_second_takes_over', async (t) => {
     const { ann, bob, a, b, room } = await pair(t, 'x');
     const second = await page(bob);
     await reopen(second, room);
@@ -437,7 +437,7 @@ describe('tabs', () => {
     assert.deepEqual([...ann.troubles, ...bob.troubles], []);
   });
 
-  test('st5_what_a_tab_wrote_is_handed_over_when_the_leading_tab_dies', async (t) => {
+  test('st9_what_a_tab_wrote_is_handed_over_when_the_leading_tab_dies', async (t) => {
     const { a, b, bob, room } = await pair(t, '');
     const second = await page(bob);
     await reopen(second, room);
@@ -464,7 +464,7 @@ describe('tabs', () => {
     assert.equal(await textOf(second), expected);
   });
 
-  test('st5_a_seat_is_kept_for_its_document_when_another_tab_takes_over', async (t) => {
+  test('st9_a_seat_is_kept_for_its_document_when_another_tab_takes_over', async (t) => {
     const { a, b, bob, room } = await pair(t, '');
     // The next in line: as soon as it leads it opens documents of its own.
     const next = await page(bob);
@@ -504,7 +504,7 @@ describe('tabs', () => {
     }
   });
 
-  test('st5_the_last_words_of_a_tab_that_is_closed_are_kept', async (t) => {
+  test('st9_the_last_words_of_a_tab_that_is_closed_are_kept', async (t) => {
     const { a, bob, room } = await pair(t, '');
     for (let n = 0; n < 5; n++) {
       const second = await page(bob);
@@ -523,7 +523,7 @@ describe('tabs', () => {
     }
   });
 
-  test('st5_a_leading_tab_that_nobody_sees_does_not_slow_down_the_others', async (t) => {
+  test('cl6_a_leading_tab_that_nobody_sees_does_not_slow_down_the_others', async (t) => {
     const { a, b, bob, room } = await pair(t, '');
     const second = await page(bob);
     await reopen(second, room);
@@ -539,7 +539,7 @@ describe('tabs', () => {
     assert.ok(Date.now() - started < 5000, `${Date.now() - started} ms`);
   });
 
-  test('st5_two_documents_of_one_tab_write_side_by_side', async (t) => {
+  test('cl6_two_documents_of_one_tab_write_side_by_side', async (t) => {
     const { a, b } = await pair(t, 'x');
     await b.evaluate(async () => {
       window.doc2 = new S.Y.Doc();
@@ -553,7 +553,7 @@ describe('tabs', () => {
     await untilText(a, 'x21');
   });
 
-  test('st5_a_page_that_comes_back_from_the_cache_goes_on', async (t) => {
+  test('st9_a_page_that_comes_back_from_the_cache_goes_on', async (t) => {
     const { a, b } = await pair(t, 'x');
     // Whether a browser keeps a page is its own choice, so the events are made here; what they do is the package's.
     await b.evaluate(() => window.dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true })));
@@ -663,7 +663,7 @@ describe('the provider', () => {
     assert.equal(await textOf(a), 'apart');
   });
 
-  test('me5_who_is_here_is_seen_and_seen_to_go', async (t) => {
+  test('st5_who_is_here_is_seen_and_seen_to_go', async (t) => {
     const { a, b, bob, room } = await pair(t);
     const show = (page, name) => page.evaluate((name) => window.provider.awareness.setLocalStateField('user', { name }), name);
     const untilSeen = (page, names) =>
@@ -689,6 +689,21 @@ describe('the provider', () => {
     await untilSeen(a, 'bob');
     await b.close();
     await untilSeen(a, '');
+  });
+
+  test('st5_a_state_has_the_name_of_the_member_who_signed_it_whatever_it_says', async (t) => {
+    const { a, b } = await pair(t);
+    const own = await a.evaluate(() => window.room.peer.device);
+    await b.evaluate((device) => {
+      window.provider.awareness.setLocalState({ user: { name: 'ann', device }, device });
+    }, own);
+    await until(a, () => window.seen() === 'ann');
+    const signers = await a.evaluate(() => {
+      const clients = [...window.provider.awareness.getStates().keys()];
+      return clients.map((client) => window.provider.memberOf(client)?.device);
+    });
+    const other = await b.evaluate(() => window.room.peer.device);
+    assert.deepEqual(signers.sort(), [other, undefined].sort(), 'and of the own state nothing is said');
   });
 
   test('cl6_leaving_forgets_the_room', async (t) => {

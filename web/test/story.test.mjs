@@ -19,6 +19,7 @@ test(
     await ada.see('dialog', 'Invite to “plans”');
     const link = await ada.invite();
     assert.ok(link.startsWith(`${home(server)}#symbolon1`), link);
+    assert.equal(await ada.copy(), link);
 
     const bo = await scene.person('Bo');
     await bo.visit(link);
@@ -113,7 +114,7 @@ test(
     const ada = await scene.person('Ada', { options: { colorScheme: 'dark' } });
     await ada.create(server, 'plans');
     const link = await ada.invite();
-    const code = await picture(ada.page, ada.page.getByRole('img', { name: 'QR code of the invite link' }));
+    const code = await picture(ada.page, ada.page.getByRole('img', { name: 'QR code of the invite' }));
     assert.equal(decodeQR(code), link);
 
     // What Ada's screen shows is what Bo's camera sees.

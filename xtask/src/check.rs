@@ -113,7 +113,7 @@ pub(crate) fn browser_benchmarks() -> Result<(), String> {
     web::build()?;
     step("programs", &mut cargo(["build", "--release", "-p", "symbolon-server", "-p", "symbolon"]))?;
     let mut run = Command::new("node");
-    run.current_dir(root().join("web")).arg("bench/run.mjs");
+    run.current_dir(root().join("web")).args(["--import", "./bench/run.mjs", "bench/page.mjs"]);
     run.env("SYMBOLON_BIN_DIR", programs()?.with_file_name("release"));
     step("browsers", run.env("SYMBOLON_CHROMIUM", &browsers.chromium))
 }

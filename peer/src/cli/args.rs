@@ -257,7 +257,7 @@ pub(crate) struct Invite {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) uses: u32,
     /// The only device that may, as `symbolon id` shows it there.
-    #[arg(long, value_name = "DEVICE")]
+    #[arg(long, value_name = "DEVICE", allow_hyphen_values = true)]
     pub(crate) to: Option<DeviceId>,
     /// Also print the link as a QR code.
     #[arg(long)]

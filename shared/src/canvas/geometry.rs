@@ -90,6 +90,25 @@ fn root(area: i64) -> u64 {
     (area as u64 * (STEPS * STEPS)).isqrt()
 }
 
+/// Points on both sides of every corner, `reach` sixteenths away from it, so that a line that bends from middle to middle
+/// cuts no more than that off a corner between two long sides. As they were, if that made too many.
+pub fn hold_corners(points: &[Point], reach: u16) -> Vec<Point> {
+    let mut held = Vec::with_capacity(points.len() * 3);
+    for pair in points.windows(2) {
+        let (a, b) = (pair[0], pair[1]);
+        let (dx, dy) = (i64::from(b.x) - i64::from(a.x), i64::from(b.y) - i64::from(a.y));
+        let (reach, length) = (i64::from(reach), ((dx * dx + dy * dy) as u64).isqrt() as i64);
+        held.push(a);
+        if length > 4 * reach {
+            let (x, y) = ((dx * reach / length) as i32, (dy * reach / length) as i32);
+            held.push(Point { x: a.x + x, y: a.y + y, pressure: a.pressure });
+            held.push(Point { x: b.x - x, y: b.y - y, pressure: b.pressure });
+        }
+    }
+    held.extend(points.last());
+    if held.len() > MAX_POINTS { points.to_vec() } else { held }
+}
+
 /// Whether a round eraser touches a stroke. All in sixteenths; `radius` counts up to the size of the canvas.
 #[must_use]
 pub fn hits(stroke: &Stroke, x: i32, y: i32, radius: u32) -> bool {

@@ -12,7 +12,7 @@ mod svg;
 #[cfg(test)]
 mod tests;
 
-pub use geometry::{hits, simplify};
+pub use geometry::{hits, hold_corners, simplify};
 pub use svg::svg;
 
 /// Sixteenths in a unit.

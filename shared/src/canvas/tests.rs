@@ -100,6 +100,23 @@ proptest! {
 }
 
 #[test]
+fn corners_that_were_thinned_out_stay_corners() {
+    let corner = [at(0, 0), at(4000, 0), at(4000, 3000)];
+    let held = hold_corners(&corner, 24);
+    assert_eq!(
+        held,
+        [at(0, 0), at(24, 0), at(3976, 0), at(4000, 0), at(4000, 24), at(4000, 2976), at(4000, 3000)]
+    );
+    // From middle to middle the line leaves the sides only this near to the corner.
+    assert!(svg(&[Stroke::new([0; 3], 16, held).unwrap()]).contains("Q4000 0 4000 12"));
+    let short = [at(0, 0), at(90, 0), at(90, 90)];
+    assert_eq!(hold_corners(&short, 24), short);
+    assert_eq!(hold_corners(&[], 24), []);
+    let many: Vec<Point> = (0..MAX_POINTS as i32).map(|n| at(n % 2 * 1000, n)).collect();
+    assert_eq!(hold_corners(&many, 24), many, "as it was, not longer than a stroke may be");
+}
+
+#[test]
 fn bytes_that_are_no_stroke_are_refused() {
     let good = line(&[(0, 0), (16, -16)], 48).encode();
     assert_eq!(good, [1, 0, 0, 0, 48, 0, 2, 0, 0, 32, 31]);

@@ -5,7 +5,10 @@
 //!                                            └→ Transport                              └→ Transport
 //! ```
 
-use snow::params::{CipherChoice, DHChoice, HashChoice};
+use snow::params::{
+    BaseChoice, CipherChoice, DHChoice, HandshakeChoice, HandshakeModifierList, HandshakePattern, HashChoice,
+    NoiseParams,
+};
 use snow::resolvers::{CryptoResolver, DefaultResolver};
 use snow::types::{Cipher, Dh, Hash, Random};
 use snow::{Builder, HandshakeState, StatelessTransportState};
@@ -37,11 +40,20 @@ pub enum Pattern {
 }
 
 impl Pattern {
-    fn params(self) -> &'static str {
-        match self {
-            Self::Ik => "Noise_IK_25519_ChaChaPoly_SHA256",
-            Self::Kk => "Noise_KK_25519_ChaChaPoly_SHA256",
-        }
+    fn params(self) -> NoiseParams {
+        let (name, pattern) = match self {
+            Self::Ik => ("Noise_IK_25519_ChaChaPoly_SHA256", HandshakePattern::IK),
+            Self::Kk => ("Noise_KK_25519_ChaChaPoly_SHA256", HandshakePattern::KK),
+        };
+        // Said rather than parsed: the parser knows all patterns there are.
+        NoiseParams::new(
+            name.to_owned(),
+            BaseChoice::Noise,
+            HandshakeChoice { pattern, modifiers: HandshakeModifierList { list: Vec::new() } },
+            DHChoice::Curve25519,
+            CipherChoice::ChaChaPoly,
+            HashChoice::SHA256,
+        )
     }
 }
 
@@ -199,9 +211,10 @@ fn builder<'a>(
     prologue: &'a [u8],
     rng: &mut Rng,
 ) -> Result<Builder<'a>, HandshakeError> {
-    let resolver = Box::new(Resolver(rng.split()));
-    let params = pattern.params().parse().map_err(|_| HandshakeError)?;
-    Ok(Builder::with_resolver(params, resolver).local_private_key(own.as_bytes())?.prologue(prologue)?)
+    let resolver = Box::new(Resolver(rng.bytes()));
+    Ok(Builder::with_resolver(pattern.params(), resolver)
+        .local_private_key(own.as_bytes())?
+        .prologue(prologue)?)
 }
 
 fn write(state: &mut HandshakeState, payload: &[u8]) -> Result<Vec<u8>, HandshakeError> {
@@ -222,12 +235,12 @@ fn read(state: &mut HandshakeState, message: &[u8]) -> Result<Vec<u8>, Handshake
     Ok(out)
 }
 
-/// snow's own primitives, with the machine's randomness in place of the system's.
-struct Resolver(Rng);
+/// snow's own primitives, with randomness from a seed of the machine's in place of the system's.
+struct Resolver([u8; 32]);
 
 impl CryptoResolver for Resolver {
     fn resolve_rng(&self) -> Option<Box<dyn Random>> {
-        Some(Box::new(self.0.clone()))
+        Some(Box::new(Rng::from_seed(self.0)))
     }
 
     fn resolve_dh(&self, choice: &DHChoice) -> Option<Box<dyn Dh>> {

@@ -58,7 +58,7 @@ pub struct Log {
     room: RoomId,
     chains: Vec<Chain>,
     index: Map<ChainId, usize>,
-    by_client: HashMap<u64, usize>,
+    by_client: Map<u64, usize>,
     by_id: HashMap<FrameId, (usize, u32)>,
     /// All frames in the order they were accepted: causes first.
     order: Vec<(usize, u32)>,
@@ -78,7 +78,7 @@ impl Log {
             room,
             chains: Vec::new(),
             index: Map::new(),
-            by_client: HashMap::new(),
+            by_client: Map::new(),
             by_id: HashMap::new(),
             order: Vec::new(),
             waiting: HashMap::new(),
@@ -150,7 +150,7 @@ impl Log {
     }
 
     /// Accepts, after `accepted`, all that waited for them.
-    fn cascade(&mut self, counts: &impl Fn(&DeviceId) -> bool, mut accepted: Vec<Frame>) -> Inserted {
+    fn cascade(&mut self, counts: &dyn Fn(&DeviceId) -> bool, mut accepted: Vec<Frame>) -> Inserted {
         let mut next = 0;
         while next < accepted.len() {
             for frame in self.waiting.remove(&accepted[next].id()).unwrap_or_default() {
@@ -166,7 +166,7 @@ impl Log {
     fn insert_one(
         &mut self,
         frame: Frame,
-        counts: &impl Fn(&DeviceId) -> bool,
+        counts: &dyn Fn(&DeviceId) -> bool,
         accepted: &mut Vec<Frame>,
     ) -> Inserted {
         if frame.room() != self.room {

@@ -16,6 +16,7 @@ use crate::membership::{MAX_CHAIN, Membership};
 use crate::origin::Origin;
 use crate::record::{Body, Record};
 use crate::signal::{Bytes, ClientMessage};
+use crate::sorted::Set;
 
 /// How many sessions get a proof at once, the issuer's among them.
 const PROOFS_AT_ONCE: usize = 8;
@@ -81,7 +82,7 @@ impl Room {
         }
         join.proved.retain(|at, _| self.visible.contains_key(at));
         let issuer = join.ticket.issuer;
-        let mut candidates: Vec<(u32, bool, (Origin, SessionId))> = self
+        let candidates: Set<(u32, bool, (Origin, SessionId))> = self
             .visible
             .iter()
             .filter_map(|(at, visible)| Some((visible.device? != issuer, at.clone())))
@@ -90,7 +91,6 @@ impl Room {
                 *times < MAX_PROOFS && join.proved.get(at).is_none_or(|(_, again)| *again <= now)
             })
             .collect();
-        candidates.sort();
         let more = candidates.len() > PROOFS_AT_ONCE;
         for (times, _, (origin, to)) in candidates.into_iter().take(PROOFS_AT_ONCE) {
             let Some(own) = ctx.servers.session(&origin) else { continue };

@@ -219,7 +219,13 @@ impl Node {
         if servers.is_empty() || servers.len() > MAX_SERVERS {
             return Err(VerbError::Servers);
         }
-        let genesis = self.author.genesis(name, Policy::default(), now.unix_ms, &mut self.rng)?;
+        let genesis = loop {
+            let genesis = self.author.genesis(name, Policy::default(), now.unix_ms, &mut self.rng)?;
+            // An id that looks like an option is a nuisance on every command line.
+            if !genesis.id().to_string().starts_with('-') {
+                break genesis;
+            }
+        };
         let records = Records::new(genesis).ok_or(VerbError::Name)?;
         let secret = RoomSecret::from_bytes(self.rng.bytes());
         let id = records.room();

@@ -229,7 +229,7 @@ impl<'a> Reader<'a> {
         loop {
             let from = self.at;
             self.at += plain(self.left());
-            let piece = &self.text[from..self.at];
+            let piece = self.text.get(from..self.at)?;
             if out.is_empty() {
                 out = Cow::Borrowed(piece);
             } else {
@@ -285,7 +285,7 @@ impl<'a> Reader<'a> {
             let _sign = self.eat(b'+') || self.eat(b'-');
             self.digits()?;
         }
-        let text = &self.text[from..self.at];
+        let text = self.text.get(from..self.at)?;
         is_finite(text).then_some(Value::Number(text))
     }
 
@@ -379,8 +379,7 @@ impl Writer {
     /// A text in a list.
     pub(crate) fn string(&mut self, mut value: &str) {
         self.0.push('"');
-        loop {
-            let (piece, rest) = value.split_at(plain(value.as_bytes()));
+        while let Some((piece, rest)) = value.split_at_checked(plain(value.as_bytes())) {
             self.0.push_str(piece);
             let mut rest = rest.chars();
             match rest.next() {

@@ -15,6 +15,8 @@ mod shape;
 
 use std::sync::Arc;
 
+use crate::sorted::Set;
+
 pub(crate) use number::is_finite;
 pub(crate) use parse::json;
 use parse::{MAX_DEPTH, MAX_SAFE, Reader};
@@ -282,7 +284,9 @@ impl Check<'_> {
     /// Reads an item's content; returns its length in clocks.
     fn content(&mut self, kind: u8, place: &Place) -> Result<(u64, Kind), UpdateError> {
         let list = list_at(place);
-        if list == Some(List::Strokes) && !matches!(kind, 1 | 3) {
+        // Under a map key Yjs shows the last unit of a text and a mark as undefined, `yrs` the whole and nothing.
+        let has_key = matches!(place, Place::In(container) if container.sub.is_some());
+        if list == Some(List::Strokes) && !matches!(kind, 1 | 3) || has_key && matches!(kind, 4..=6) {
             return Err(UpdateError::Misplaced);
         }
         let len = match kind {
@@ -308,16 +312,21 @@ impl Check<'_> {
                 1
             }
             7 => {
-                let list = match self.reader.byte()? {
-                    0 | 1 | 4 => List::Values,
-                    2 | 6 => List::Text,
+                let (node, inside) = match self.reader.byte()? {
+                    0 | 1 => (false, List::Values),
+                    2 => (false, List::Text),
                     3 => {
                         self.reader.string()?;
-                        List::Values
+                        (true, List::Nodes)
                     }
+                    4 => (true, List::Nodes),
+                    6 => (true, List::Text),
                     _ => return Err(UpdateError::Unsupported),
                 };
-                return Ok((1, Kind::Type(list)));
+                if list == Some(List::Nodes) && !node {
+                    return Err(UpdateError::Misplaced);
+                }
+                return Ok((1, Kind::Type(inside)));
             }
             8 => {
                 let values = self.reader.count(1)?;
@@ -335,6 +344,8 @@ impl Check<'_> {
             // `yrs` counts a string in UTF-16 units and reads it by characters: in an array it
             // waits forever for the second half of a surrogate pair.
             Some(List::Values) => matches!(kind, 4..=6),
+            // Yjs shows them, `yrs` passes over them.
+            Some(List::Nodes) => true,
             Some(List::Strokes | List::Unknown) | None => false,
         };
         if misplaced {
@@ -374,8 +385,8 @@ impl Check<'_> {
             }
         }
         // `yrs` lets a client's second section replace the first, Yjs adds them.
-        seen.sort_unstable();
-        if seen.windows(2).any(|pair| pair[0] == pair[1]) {
+        let sections = seen.len();
+        if Set::from(seen).len() < sections {
             return Err(UpdateError::DeleteSet);
         }
         Ok(deleted)

@@ -67,6 +67,8 @@ pub(super) enum List {
     Text,
     /// Whole values, or nothing at all.
     Values,
+    /// XML nodes.
+    Nodes,
     /// Binary values of a bounded size, one a stroke.
     Strokes,
     /// A root whose name does not tell, which nobody reads.
@@ -77,7 +79,8 @@ impl List {
     pub(super) fn of_root(name: &str) -> Self {
         match name.split_once(':') {
             Some(("text", _)) => Self::Text,
-            Some(("array" | "map" | "xml", _)) => Self::Values,
+            Some(("array" | "map", _)) => Self::Values,
+            Some(("xml", _)) => Self::Nodes,
             Some(("canvas", _)) => Self::Strokes,
             _ => Self::Unknown,
         }

@@ -11,6 +11,9 @@ use crate::js::{error, object, text};
 /// How far, in sixteenths, a finished stroke may be from the one that was drawn.
 const TOLERANCE: u16 = 4;
 
+/// How much, in sixteenths, may be cut off its corners.
+const CORNER: u16 = 24;
+
 /// The bytes of a finished stroke. `color` is `#rrggbb`; `points` are triples of x, y and pressure (0 to 1).
 #[wasm_bindgen]
 pub fn stroke_encode(color: &str, width: f64, points: &[f64]) -> Result<Uint8Array> {
@@ -23,7 +26,7 @@ pub fn stroke_encode(color: &str, width: f64, points: &[f64]) -> Result<Uint8Arr
             pressure: (point[2].clamp(0.0, 1.0) * f64::from(FULL)).round() as u8,
         })
         .collect();
-    let points = canvas::simplify(&points, TOLERANCE);
+    let points = canvas::hold_corners(&canvas::simplify(&points, TOLERANCE), CORNER);
     let width = sixteenths(width).clamp(1, i32::from(u16::MAX)) as u16;
     let stroke = Stroke::new(color, width, points).map_err(|why| invalid(&why.to_string()))?;
     Ok(Uint8Array::from(&stroke.encode()[..]))

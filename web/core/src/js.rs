@@ -6,11 +6,15 @@ use wasm_bindgen::JsValue;
 
 /// An object with these members; those that are `undefined` are left out.
 pub(crate) fn object<const N: usize>(members: [(&str, JsValue); N]) -> JsValue {
+    of_members(&members)
+}
+
+fn of_members(members: &[(&str, JsValue)]) -> JsValue {
     let object = Object::new();
     for (name, value) in members {
         if !value.is_undefined() {
             // Fails on frozen objects and proxies only.
-            let _ = Reflect::set(&object, &name.into(), &value);
+            let _ = Reflect::set(&object, &(*name).into(), value);
         }
     }
     object.into()
@@ -34,7 +38,11 @@ pub(crate) fn bytes(value: &[u8]) -> JsValue {
 }
 
 pub(crate) fn list(values: impl IntoIterator<Item = JsValue>) -> JsValue {
-    values.into_iter().collect::<Array>().into()
+    let list = Array::new();
+    for value in values {
+        list.push(&value);
+    }
+    list.into()
 }
 
 /// An `Error` with a property `code`.

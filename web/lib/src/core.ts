@@ -64,8 +64,14 @@ export function readTicket(text: string): TicketInfo {
 /** Strokes as they are stored in a room's canvases (docs/PROTOCOL.md). */
 export const canvas = {
   /** A stroke as the one binary value of a `canvas:…` array. */
-  encodeStroke: (stroke: Stroke): Uint8Array => call(() => bindings.stroke_encode(stroke)),
+  encodeStroke: ({ color, width, points }: Stroke): Uint8Array => {
+    return call(() => bindings.stroke_encode(color, width, points));
+  },
   decodeStroke: (bytes: Uint8Array): Stroke => call(() => bindings.stroke_decode(bytes)),
+  /** Whether an eraser of this radius touches the stroke; one that cannot be read is touched nowhere. */
+  hitsStroke: (bytes: Uint8Array, x: number, y: number, radius: number): boolean => {
+    return call(() => bindings.stroke_hits(bytes, x, y, radius));
+  },
   /** A drawing of all strokes that can be read. */
   strokesToSvg: (strokes: Uint8Array[]): string => call(() => bindings.strokes_svg(strokes)),
 };

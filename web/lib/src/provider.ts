@@ -1,7 +1,7 @@
 import { ObservableV2 } from 'lib0/observable';
 import { Awareness } from 'y-protocols/awareness';
 import type * as Y from 'yjs';
-import type { Presence } from './core.js';
+import type { MemberStatus, Presence } from './core.js';
 import { deferred } from './deferred.js';
 import { SymbolonError } from './errors.js';
 import type { ToTab } from './messages.js';
@@ -47,8 +47,8 @@ export class SymbolonProvider extends ObservableV2<{ [E in keyof ProviderEvents]
   #connected = false;
   #destroyed = false;
   #firstSync = deferred();
-  /** Client ids of others whose states the awareness has from here. */
-  #shown = new Set<number>();
+  /** Of others whose states the awareness has from here: the devices that signed them, by client id. */
+  #shown = new Map<number, string>();
   #listener: RoomListener;
 
   constructor(doc: Y.Doc, room: Room, { awareness = new Awareness(doc), connect = true }: ProviderOptions = {}) {
@@ -94,6 +94,15 @@ export class SymbolonProvider extends ObservableV2<{ [E in keyof ProviderEvents]
   /** Whether all that was written here is stored. */
   get saved(): boolean {
     return this.#writer.saved;
+  }
+
+  /**
+   * Whose document a state of the awareness belongs to: it was signed by that member, whatever the state says of itself.
+   * Undefined for this document, and for states that are not from the room.
+   */
+  memberOf(client: number): MemberStatus | undefined {
+    const device = this.#shown.get(client);
+    return this.room.members().find((member) => member.device === device);
   }
 
   connect(): void {
@@ -192,7 +201,7 @@ export class SymbolonProvider extends ObservableV2<{ [E in keyof ProviderEvents]
   /** Shows these, and nobody else. */
   #replace(states: Presence[]): void {
     const here = new Set(states.map(({ client }) => client));
-    const gone = [...this.#shown].filter((client) => !here.has(client));
+    const gone = [...this.#shown.keys()].filter((client) => !here.has(client));
     this.#take([...states, ...gone.map((client) => ({ client }) as Presence)]);
   }
 
@@ -201,7 +210,7 @@ export class SymbolonProvider extends ObservableV2<{ [E in keyof ProviderEvents]
     const added: number[] = [];
     const updated: number[] = [];
     const removed: number[] = [];
-    for (const { client, state } of states) {
+    for (const { client, device, state } of states) {
       if (client === awareness.clientID) continue;
       const known = awareness.states.has(client);
       const value = state === undefined ? undefined : parsed(state);
@@ -218,7 +227,7 @@ export class SymbolonProvider extends ObservableV2<{ [E in keyof ProviderEvents]
       const clock = (awareness.meta.get(client)?.clock ?? -1) + 1;
       // Who is gone is said by the room; the awareness does not time it out by itself.
       awareness.meta.set(client, { clock, lastUpdated: Infinity });
-      this.#shown.add(client);
+      this.#shown.set(client, device);
     }
     if (added.length + updated.length + removed.length === 0) return;
     awareness.emit('change', [{ added, updated, removed }, this]);

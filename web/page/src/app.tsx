@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useState } from 'preact/hooks';
 import type { Peer } from 'symbolon';
 import { Newer } from './components/newer';
 import { Toasts } from './components/toasts';
@@ -30,7 +30,8 @@ export function App({ first }: { first: Route }) {
   const [trouble, setTrouble] = useState<Trouble>();
   const [fresh, setFresh] = useState<string>();
 
-  useEffect(() => {
+  // Before anything else can happen: an invite that came in between would stay in the address, unread.
+  useLayoutEffect(() => {
     const moved = () => setRoute(readRoute());
     addEventListener('hashchange', moved);
     return () => removeEventListener('hashchange', moved);

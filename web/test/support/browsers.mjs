@@ -44,7 +44,7 @@ function watched(context) {
   const watch = (page) => {
     page.on('pageerror', (error) => context.troubles.push(String(error.stack ?? error)));
     page.on('console', (message) => {
-      if (message.type() === 'error' && !/WebSocket connection|ERR_CONNECTION_REFUSED/.test(message.text())) {
+      if (message.type() === 'error' && !/WebSocket connection|ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|when fetching the script/.test(message.text())) {
         context.troubles.push(message.text());
       }
     });

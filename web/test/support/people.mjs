@@ -1,6 +1,7 @@
 // People at the page. They find things by role and name, as eyes, fingers and screen readers do; in Chromium and in
 // Firefox alike.
 
+import { readFileSync } from 'node:fs';
 import { person as chromiumPerson } from './browsers.mjs';
 import { DEADLINE, within } from './deadline.mjs';
 
@@ -147,13 +148,12 @@ export class Person {
   }
 
   /** Says what the page showed, should the time run out. */
-  async #patiently(promise, what) {
+  async #patiently(promise, what, timeout = DEADLINE) {
     try {
-      return await within(promise, `${this.name}: ${what}`, DEADLINE + 1000);
+      return await within(promise, `${this.name}: ${what}`, timeout + 1000);
     } catch (error) {
       const shown = await within(this.hands.run(() => `${location.href}\n${document.body.innerText}`), 'the page', 2000).catch(String);
-      error.message = `${this.name}, ${what}: ${error.message}\n── on the page:\n${shown}\n──`;
-      throw error;
+      throw new Error(`${this.name}, ${what}: ${error.message}\n── on the page:\n${shown}\n──`, { cause: error });
     }
   }
 
@@ -173,8 +173,8 @@ export class Person {
     await this.#patiently(this.hands.see(role, name), `sees the ${role} ${name}`);
   }
 
-  async until(what, argument, why = String(what)) {
-    return this.#patiently(this.hands.until(what, argument), `until ${why}`);
+  async until(what, argument, why = String(what), timeout = DEADLINE) {
+    return this.#patiently(this.hands.until(what, argument, timeout), `until ${why}`, timeout);
   }
 
   /** Founds a room from the start view; ends in the dialog that invites. */
@@ -186,7 +186,7 @@ export class Person {
     await this.see('button', 'Copy link');
   }
 
-  /** The link, by the copy button of the dialog, which is opened if it is not. */
+  /** The link in the dialog, which is opened if it is not. */
   async invite({ people } = {}) {
     const open = await this.hands.run(() => document.querySelector('dialog[open]') !== null);
     if (!open) await this.press('button', 'Invite', true);
@@ -197,6 +197,11 @@ export class Person {
       await this.press('button', 'New link');
       await this.untilLink(before);
     }
+    return this.#link();
+  }
+
+  /** The link, by the copy button. All contexts of a browser have one clipboard, so tests that run at once cannot. */
+  async copy() {
     await this.press('button', 'Copy link');
     await this.see('button', 'Copied');
     return this.hands.run(() => navigator.clipboard.readText());
@@ -247,9 +252,9 @@ export class Person {
 
   inRoom = () => this.until(() => document.querySelector('.editor')?.shadowRoot?.querySelector('[aria-label="Shared text"]'), undefined, 'the room is open');
 
-  /** What stops this person, once the page says it. */
+  /** What stops this person, once the page says it; it tries to join for 30 s. */
   async trouble() {
-    await this.until(() => document.querySelector('[role=alert]')?.innerText, undefined, 'the page says what is wrong');
+    await this.until(() => document.querySelector('[role=alert]')?.innerText, undefined, 'the page says what is wrong', 45_000);
     return this.hands.run(() => document.querySelector('main').innerText);
   }
 
@@ -280,6 +285,58 @@ export class Person {
       `the cursor of ${name} is there`,
     );
 
+  /** Switches to the canvas. */
+  async canvas() {
+    await this.press('tab', 'Canvas');
+    await this.until(() => document.querySelector('canvas[aria-label^="Drawing"]')?.width > 1, undefined, 'the canvas is there');
+  }
+
+  /** How many strokes the drawing says it has. */
+  strokes = () => this.hands.run(() => Number(/\d+/.exec(document.querySelector('canvas').ariaLabel)[0]));
+
+  untilStrokes = (count) =>
+    this.until(
+      (count) => Number(/\d+/.exec(document.querySelector('canvas').ariaLabel)[0]) === count,
+      count,
+      `the drawing has ${count} strokes`,
+    );
+
+  /** Until something on the paper is of this colour. */
+  untilPixels = (color) =>
+    this.until(
+      (color) => {
+        const canvas = document.querySelector('canvas');
+        const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+        const [red, green, blue] = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
+        for (let at = 0; at < data.length; at += 4) {
+          if (data[at] === red && data[at + 1] === green && data[at + 2] === blue && data[at + 3] === 255) return true;
+        }
+        return false;
+      },
+      color,
+      `something ${color} is drawn`,
+    );
+
+  /** Draws with the mouse through these places of the paper. */
+  async draw(...places) {
+    await this.holdPen(...places);
+    await this.page.mouse.up();
+  }
+
+  /** The same, and does not lift the pen. */
+  async holdPen([x, y], ...rest) {
+    const box = await this.page.getByRole('img', { name: /^Drawing/ }).boundingBox();
+    await this.page.mouse.move(box.x + x, box.y + y);
+    await this.page.mouse.down();
+    for (const [x, y] of rest) await this.page.mouse.move(box.x + x, box.y + y, { steps: 5 });
+  }
+
+  /** What a button saves: the file's name and bytes. */
+  async download(button) {
+    const [download] = await Promise.all([this.page.waitForEvent('download'), this.press('button', button)]);
+    return { name: download.suggestedFilename(), bytes: readFileSync(await download.path()) };
+  }
+
   /** The list of members, as read out. */
   members = () => this.hands.run(() => [...document.querySelectorAll('[aria-label="Members"] > li')].map((item) => item.innerText));
 
@@ -293,13 +350,14 @@ export class Person {
   /** The list of connections, as the drawing's text says them. */
   edges = () => this.hands.run(() => [...document.querySelectorAll('.edges > li')].map((item) => item.textContent));
 
-  untilEdges = (state, count) =>
+  untilEdges = (state, count, timeout) =>
     this.until(
       ([state, count]) =>
         document.querySelectorAll(`.edges > li[data-state="${state}"]`).length === count &&
         document.querySelectorAll(`.topology line.${state}`).length === count,
       [state, count],
       `${count} connections are ${state}`,
+      timeout,
     );
 
   says = (part) => this.until((part) => document.body.innerText.includes(part), part, `the page says ${JSON.stringify(part)}`);

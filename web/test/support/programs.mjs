@@ -116,6 +116,22 @@ export class Agent {
     return this.run('wait', room, '--text-contains', part, '--timeout', `${DEADLINE / 1000}s`);
   }
 
+  /** The strokes of the room's drawing. */
+  async strokes(room) {
+    return (await this.json('draw', room)).strokes;
+  }
+
+  /** Asks again and again until this is so: for what `wait` does not know. */
+  async until(what, so, end = Date.now() + DEADLINE) {
+    while (!(await so())) if (Date.now() > end) throw new Error(`too late: ${this.name}: ${what}`);
+  }
+
+  /** Tells the agent's process what the system tells processes: to end at once, to stand still, to go on. */
+  async signal(name) {
+    this.pid ??= (await this.json('up')).pid;
+    process.kill(this.pid, name);
+  }
+
   async end() {
     if (existsSync(join(this.home, 'lock'))) await this.try('down');
     this.dir.remove();

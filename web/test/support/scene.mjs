@@ -33,8 +33,7 @@ export function staged(play) {
       await play(scene, t);
       scene.check();
     } catch (error) {
-      error.message += scene.notes();
-      throw error;
+      throw new Error(`${error.message}${scene.notes()}`, { cause: error });
     } finally {
       await scene.end();
     }

@@ -117,9 +117,9 @@ export class Core {
   server_text(origin: string, text: string): void;
   server_closed(origin: string, reason: string): void;
   description(link: number, sdp: string): void;
-  candidate(link: number, json: string): void;
+  candidate(link: number, candidate: string): void;
   opened(link: number): void;
-  part(link: number, bytes: Uint8Array): void;
+  part(link: number, part: Uint8Array): void;
   sent(link: number, bytes: number): void;
   closed(link: number, reason: string): void;
   timeout(): number | undefined;
@@ -147,8 +147,9 @@ export function read_ticket(text: string): {
   issuer: string;
   bound?: string;
 };
-export function stroke_encode(stroke: Stroke): Uint8Array;
+export function stroke_encode(color: string, width: number, points: Float64Array): Uint8Array;
 export function stroke_decode(bytes: Uint8Array): Stroke;
+export function stroke_hits(bytes: Uint8Array, x: number, y: number, radius: number): boolean;
 export function strokes_svg(strokes: Uint8Array[]): string;
 
 export default function init(input?: {

@@ -1,6 +1,7 @@
 // The canvas without its buttons: strokes, board, pointers and presence put together.
 import { canvas as codec } from 'symbolon';
 import type { Awareness } from 'y-protocols/awareness';
+import type { NameOf } from '../model/room';
 import type * as Y from 'yjs';
 import { isDark, onThemeChange } from '../model/theme';
 import { Board, toPng, type Live } from './board';
@@ -40,13 +41,13 @@ export class Canvas {
   #erasing: { x: number; y: number } | undefined;
   #placed = false;
 
-  constructor(element: HTMLCanvasElement, doc: Y.Doc, awareness: Awareness, onStrokes: () => void) {
+  constructor(element: HTMLCanvasElement, doc: Y.Doc, awareness: Awareness, nameOf: NameOf, onStrokes: () => void) {
     this.board = new Board(element, () => this.strokes);
     this.strokes = new Strokes(doc, (change) => {
       this.board.changed(change);
       onStrokes();
     });
-    this.#live = new LiveStrokes(awareness, () => {
+    this.#live = new LiveStrokes(awareness, nameOf, () => {
       this.board.request();
       if (!this.strokes.count) onStrokes();
     });

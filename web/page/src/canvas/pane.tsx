@@ -24,7 +24,7 @@ export default function CanvasPane({ opened, shown }: Props) {
 
   useEffect(() => {
     if (!element.current) return;
-    const made = new Canvas(element.current, opened.doc, opened.awareness, again);
+    const made = new Canvas(element.current, opened.doc, opened.awareness, opened.nameOf, again);
     made.onView = (view) => setScale(view.scale);
     made.strokes.undo.on('stack-item-added', again);
     made.strokes.undo.on('stack-item-popped', again);
@@ -81,13 +81,21 @@ export default function CanvasPane({ opened, shown }: Props) {
         <button class="bare" type="button" aria-label="Redo" title="Redo (Ctrl+Shift+Z)" disabled={!canvas?.strokes.undo.redoStack.length} onClick={() => canvas?.strokes.undo.redo()}>
           <Icon name="redo" />
         </button>
-        <span class="rule" aria-hidden="true" />
-        <button class="bare text" type="button" aria-label="Save as SVG" title="Save as SVG" disabled={!count} onClick={() => void save('svg')}>
-          <Icon name="download" /> SVG
-        </button>
-        <button class="bare text" type="button" aria-label="Save as PNG" title="Save as PNG" disabled={!count} onClick={() => void save('png')}>
-          <Icon name="download" /> PNG
-        </button>
+        <div class="group export" role="group" aria-label="Save">
+          {(['svg', 'png'] as const).map((kind) => (
+            <button
+              key={kind}
+              class="bare text"
+              type="button"
+              aria-label={`Save as ${kind.toUpperCase()}`}
+              title={`Save as ${kind.toUpperCase()}`}
+              disabled={!count}
+              onClick={() => void save(kind)}
+            >
+              <Icon name="download" /> {kind.toUpperCase()}
+            </button>
+          ))}
+        </div>
       </div>
       <div class="paper">
         <canvas ref={element} class={`tool-${settings.tool}`} role="img" aria-label={count === 1 ? 'Drawing of 1 stroke' : `Drawing of ${count} strokes`} />

@@ -1,6 +1,7 @@
 // The stroke under way, as presence: one's own told to the others, theirs to draw.
 import type { Awareness } from 'y-protocols/awareness';
-import { safeColor, safeName } from '../model/people';
+import { safeColor } from '../model/people';
+import type { NameOf } from '../model/room';
 import type { Live } from './board';
 import type { Line } from './ink';
 
@@ -13,13 +14,15 @@ const FARTHEST = 1 << 20;
 
 export class LiveStrokes {
   readonly #awareness: Awareness;
+  readonly #nameOf: NameOf;
   readonly #request: () => void;
   #others = new Map<number, Live & { ended?: number }>();
   #own: Line | undefined;
   #timer = 0;
 
-  constructor(awareness: Awareness, request: () => void) {
+  constructor(awareness: Awareness, nameOf: NameOf, request: () => void) {
     this.#awareness = awareness;
+    this.#nameOf = nameOf;
     this.#request = request;
     awareness.on('change', this.#changed);
     this.#changed();
@@ -65,8 +68,8 @@ export class LiveStrokes {
       const line = lineOf(state['stroke'], client);
       if (!line) continue;
       seen.add(client);
-      const user = state['user'] as { name?: unknown; color?: unknown } | undefined;
-      this.#others.set(client, { line, name: safeName(user?.name), color: safeColor(user?.color, client) });
+      const user = state['user'] as { color?: unknown } | undefined;
+      this.#others.set(client, { line, name: this.#nameOf(client), color: safeColor(user?.color, client) });
     }
     for (const [client, live] of this.#others) {
       if (seen.has(client) || live.ended) continue;

@@ -17,7 +17,8 @@ export function Dialog({ title, onClose, children, class: name = '' }: Props) {
     const before = document.activeElement;
     ref.current?.showModal();
     return () => {
-      if (before instanceof HTMLElement && before.isConnected) before.focus();
+      const back = before instanceof HTMLElement && before !== document.body && before.isConnected ? before : whereToGoOn();
+      back?.focus();
     };
   }, []);
   return (
@@ -43,4 +44,10 @@ export function Dialog({ title, onClose, children, class: name = '' }: Props) {
       </div>
     </dialog>
   );
+}
+
+/** When what opened the dialog is gone: to the text, but where that would bring up a keyboard to the tabs. */
+function whereToGoOn(): HTMLElement | null {
+  const typing = matchMedia('(pointer: fine)').matches ? document.querySelector<HTMLElement>('.panel:not([hidden]) .editor') : null;
+  return typing ?? document.querySelector<HTMLElement>('[role=tab][aria-selected=true]');
 }

@@ -18,7 +18,7 @@ export function TextPane({ opened }: { opened: Opened }) {
     let gone = false;
     void import('../editor/editor').then(({ openEditor }) => {
       if (gone || !host.current) return;
-      made = openEditor(host.current, opened.doc, opened.awareness);
+      made = openEditor(host.current, opened.doc, opened.awareness, opened.nameOf);
       made.undo.on('stack-item-added', again);
       made.undo.on('stack-item-popped', again);
       setEditor(made);

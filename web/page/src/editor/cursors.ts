@@ -1,11 +1,12 @@
 // Where the others are in the text. The same awareness field as y-codemirror.next's (`cursor`: anchor and head as
-// relative positions), so that every editor shows every other's; but names and colours come from members, and are
-// shown only as a short text and a plain colour.
+// relative positions), so that every editor shows every other's; but a name is that of the member who signed the state,
+// and a colour is shown only if it is a plain one.
 import { type Range, RangeSet } from '@codemirror/state';
 import { Decoration, type DecorationSet, EditorView, ViewPlugin, type ViewUpdate, WidgetType } from '@codemirror/view';
 import type { Awareness } from 'y-protocols/awareness';
 import * as Y from 'yjs';
-import { safeColor, safeName } from '../model/people';
+import { safeColor } from '../model/people';
+import type { NameOf } from '../model/room';
 
 /** How long a name stays beside a cursor that moved. */
 const NAMED_MS = 2500;
@@ -19,8 +20,8 @@ interface Remote {
   moved: number;
 }
 
-export function remoteCursors(text: Y.Text, awareness: Awareness) {
-  const plugin = ViewPlugin.define((view) => new Cursors(view, text, awareness), {
+export function remoteCursors(text: Y.Text, awareness: Awareness, nameOf: NameOf) {
+  const plugin = ViewPlugin.define((view) => new Cursors(view, text, awareness, nameOf), {
     decorations: (cursors) => cursors.decorations,
   });
   return [plugin, styles];
@@ -36,6 +37,7 @@ class Cursors {
     readonly view: EditorView,
     readonly text: Y.Text,
     readonly awareness: Awareness,
+    readonly nameOf: NameOf,
   ) {
     awareness.on('change', this.#changed);
     this.#redraw();
@@ -113,7 +115,7 @@ class Cursors {
       const seen = this.#seen.get(client);
       const moved = seen?.key === key ? seen.at : now;
       this.#seen.set(client, { key, at: moved });
-      yield { client, name: safeName(state['user']?.name), color: safeColor(state['user']?.color, client), anchor, head, moved };
+      yield { client, name: this.nameOf(client), color: safeColor(state['user']?.color, client), anchor, head, moved };
     }
   }
 }

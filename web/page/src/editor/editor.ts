@@ -4,9 +4,10 @@ import { defaultKeymap } from '@codemirror/commands';
 import { openSearchPanel, search, searchKeymap } from '@codemirror/search';
 import { EditorState } from '@codemirror/state';
 import { drawSelection, dropCursor, EditorView, highlightSpecialChars, keymap, placeholder } from '@codemirror/view';
-import { yCollab, yUndoManagerKeymap } from 'y-codemirror.next';
 import type { Awareness } from 'y-protocols/awareness';
-import * as Y from 'yjs';
+import type { NameOf } from '../model/room';
+import type * as Y from 'yjs';
+import { bind, plainText } from './binding';
 import { remoteCursors } from './cursors';
 import { theme } from './theme';
 
@@ -17,20 +18,19 @@ export interface Editor {
   destroy(): void;
 }
 
-export function openEditor(host: HTMLElement, doc: Y.Doc, awareness: Awareness): Editor {
+export function openEditor(host: HTMLElement, doc: Y.Doc, awareness: Awareness, nameOf: NameOf): Editor {
   const text = doc.getText('text:main');
-  const undo = new Y.UndoManager(text);
+  const { extension, undo } = bind(text);
   const root = host.shadowRoot ?? host.attachShadow({ mode: 'open', delegatesFocus: true });
   const view = new EditorView({
     root,
     parent: root,
     state: EditorState.create({
-      doc: text.toString(),
+      doc: plainText(text),
       extensions: [
-        // y-codemirror's own cursors put the others' colours into style attributes unchecked: see cursors.ts.
-        yCollab(text, null, { undoManager: undo }),
-        remoteCursors(text, awareness),
-        keymap.of([...yUndoManagerKeymap, ...searchKeymap, ...defaultKeymap]),
+        extension,
+        remoteCursors(text, awareness, nameOf),
+        keymap.of([...searchKeymap, ...defaultKeymap]),
         highlightSpecialChars(),
         drawSelection(),
         dropCursor(),

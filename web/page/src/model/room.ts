@@ -4,14 +4,18 @@ import { SymbolonProvider, type Peer, type Room } from 'symbolon';
 import type { Awareness } from 'y-protocols/awareness';
 import * as Y from 'yjs';
 import { troubleFrom, type Trouble } from '../words';
-import { colorOf } from './people';
+import { colorOf, safeName } from './people';
 
 export interface Opened {
   room: Room;
   doc: Y.Doc;
   provider: SymbolonProvider;
   awareness: Awareness;
+  nameOf: NameOf;
 }
+
+/** The name under which the member is in the room whose document this is: what a state says of itself is only a claim. */
+export type NameOf = (client: number) => string;
 
 export function useRoom(peer: Peer | undefined, id: string): { opened?: Opened; trouble?: Trouble } {
   const [state, setState] = useState<{ opened?: Opened; trouble?: Trouble }>({});
@@ -31,7 +35,8 @@ export function useRoom(peer: Peer | undefined, id: string): { opened?: Opened; 
           provider.destroy();
           doc.destroy();
         };
-        setState({ opened: { room, doc, provider, awareness } });
+        const nameOf: NameOf = (client) => safeName(provider.memberOf(client)?.user);
+        setState({ opened: { room, doc, provider, awareness, nameOf } });
       },
       (error: unknown) => !gone && setState({ trouble: troubleFrom(error) }),
     );

@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { readTicket, type Peer } from 'symbolon';
+import { readTicket, type Peer, type ServerStatus } from 'symbolon';
 import type { Shell } from '../app';
 import { Field } from '../components/field';
 import { Mark } from '../components/mark';
@@ -15,6 +15,7 @@ export function Join({ shell, ticket }: { shell: Shell; ticket: string }) {
   const [device, setDevice] = useState(guessDevice);
   const [joining, setJoining] = useState(shell.who !== undefined);
   const [slow, setSlow] = useState(false);
+  const [unserved, setUnserved] = useState(false);
   const [trouble, setTrouble] = useState<Trouble>();
   const gone = useRef(false);
 
@@ -30,16 +31,22 @@ export function Join({ shell, ticket }: { shell: Shell; ticket: string }) {
     return () => clearTimeout(timer);
   }, [joining]);
 
-  const join = async (opening: Promise<Peer>) => {
+  const join = async (opening: Promise<Peer>, again = false) => {
     setTrouble(undefined);
     setJoining(true);
+    let stopWatching = () => {};
     try {
       const peer = await opening;
+      stopWatching = watchServers(peer, ticket, setUnserved);
+      // Whoever asks again will not wait until the next attempt is due.
+      if (again) peer.networkChanged();
       const id = (await alreadyIn(peer, ticket)) ?? (await peer.join(ticket)).id;
       if (!gone.current) shell.go({ at: 'room', id }, 'replace');
     } catch (error) {
       setTrouble(troubleFrom(error));
       setJoining(false);
+    } finally {
+      stopWatching();
     }
   };
 
@@ -52,7 +59,11 @@ export function Join({ shell, ticket }: { shell: Shell; ticket: string }) {
         <>
           <h1>Joining the room</h1>
           <p role="status">
-            {slow ? 'No answer yet. Somebody who is in the room has to be online.' : 'The members check your invite…'}
+            {!slow
+              ? 'The members check your invite…'
+              : unserved
+                ? 'The server cannot be reached yet. Trying again…'
+                : 'No answer yet. Somebody who is in the room has to be online.'}
           </p>
           <button type="button" onClick={home}>
             Cancel
@@ -61,7 +72,7 @@ export function Join({ shell, ticket }: { shell: Shell; ticket: string }) {
       ) : trouble ? (
         <>
           <h1>Not in yet</h1>
-          <Problem trouble={trouble} onRetry={trouble.retry && shell.who ? () => void join(shell.name(shell.who!)) : undefined} />
+          <Problem trouble={trouble} onRetry={trouble.retry && shell.who ? () => void join(shell.name(shell.who!), true) : undefined} />
           <button type="button" onClick={home}>
             Back to the start
           </button>
@@ -88,6 +99,15 @@ export function Join({ shell, ticket }: { shell: Shell; ticket: string }) {
       )}
     </main>
   );
+}
+
+/** Tells whether none of the ticket's servers can be reached. */
+function watchServers(peer: Peer, ticket: string, tell: (unserved: boolean) => void): () => void {
+  const { servers } = readTicket(ticket);
+  const look = (all: readonly ServerStatus[]) => tell(!all.some(({ origin, connected }) => connected && servers.includes(origin)));
+  peer.on('servers', look);
+  peer.servers().then(look, () => {});
+  return () => peer.off('servers', look);
 }
 
 /** The room of the ticket, if this browser is in it. */

@@ -55,7 +55,14 @@ export function Start({ shell }: { shell: Shell }) {
               You are <strong>{who.user}</strong> <span class="quiet">on {who.device}</span>
             </p>
           ) : (
-            <form class="pair" onSubmit={(event) => event.preventDefault()}>
+            <form
+              class="pair"
+              onSubmit={(event) => {
+                event.preventDefault();
+                // Nothing to send yet: on to what one is here for.
+                document.querySelector<HTMLInputElement>('[aria-labelledby=create] input')?.focus();
+              }}
+            >
               <Field
                 label="Your name"
                 value={user}
@@ -69,6 +76,7 @@ export function Start({ shell }: { shell: Shell }) {
                 error={missing ? 'So that the others know who you are.' : undefined}
               />
               <Field label="This device" value={device} onInput={setDevice} maxLength={32} />
+              <button type="submit" hidden tabIndex={-1} />
             </form>
           )}
         </section>
