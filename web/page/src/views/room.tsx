@@ -107,7 +107,8 @@ function OpenRoom({ shell, opened, fresh }: { shell: Shell; opened: Opened; fres
 
 /** Tells who came in and who is back; the invite dialog does so itself. */
 function useArrivals(members: MemberStatus[], inviting: boolean): void {
-  const known = useRef<Map<string, boolean> | undefined>(undefined);
+  // Whether each is online; a newcomer is told once, and is not back when its first connection is up.
+  const known = useRef<Map<string, boolean | 'new'> | undefined>(undefined);
   useEffect(() => {
     const names = labels(members);
     const before = known.current;
@@ -116,9 +117,10 @@ function useArrivals(members: MemberStatus[], inviting: boolean): void {
         if (own) continue;
         const known = before.has(device);
         if (!known && !inviting) tell(`${names.get(device)} is in the room now.`);
-        if (known && online && !before.get(device)) tell(`${names.get(device)} is back.`);
+        if (online && before.get(device) === false) tell(`${names.get(device)} is back.`);
       }
     }
-    known.current = new Map(members.map(({ device, online }) => [device, online]));
+    const fresh = (device: string) => before !== undefined && (before.get(device) ?? 'new') === 'new';
+    known.current = new Map(members.map(({ device, online }) => [device, online || (fresh(device) ? 'new' : false)]));
   });
 }
