@@ -35,6 +35,10 @@ export class Server {
       env: environment(server.home.path),
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    // A test that is cut off leaves nobody else to end it.
+    const orphaned = () => server.child.kill('SIGKILL');
+    process.once('exit', orphaned);
+    server.child.once('exit', () => process.off('exit', orphaned));
     server.log = [];
     createInterface({ input: server.child.stderr }).on('line', (line) => server.log.push(line));
     const lines = createInterface({ input: server.child.stdout });
