@@ -84,9 +84,10 @@ class Firefox {
     looking.set(browser, this);
   }
 
+  /** Firefox's own search by role and name takes half a second each time. */
   async #find(role, name) {
     await this.#look();
-    return this.page.locator(`::-p-aria([name=${JSON.stringify(name)}][role="${role}"])`);
+    return this.page.waitForFunction(shown, { timeout: DEADLINE, polling: 20 }, role, name);
   }
 
   async #at(what) {
@@ -97,8 +98,12 @@ class Firefox {
   goto = (url) => this.#at(() => this.page.goto(url));
   reload = () => this.#at(() => this.page.reload());
   press = async (role, name) => (await this.#find(role, name)).click();
-  fill = async (name, value) => (await this.#find('textbox', name)).fill(value);
-  see = async (role, name) => (await this.#find(role, name)).wait();
+  fill = async (name, value) => {
+    const field = await this.#find('textbox', name);
+    await field.evaluate((field) => field.select());
+    await field.type(value);
+  };
+  see = (role, name) => this.#find(role, name);
   key = async (keys) => {
     const parts = keys.split('+');
     const last = parts.pop();
@@ -111,6 +116,14 @@ class Firefox {
   until = (what, argument, timeout = DEADLINE) =>
     this.#at(() => this.page.waitForFunction(what, { timeout, polling: 20 }, argument));
   close = () => this.context.close();
+}
+
+/** Runs in the page: what can be seen with this role and name, within the dialog if there is one. */
+function shown(role, name) {
+  const selectors = { button: 'button, summary', tab: '[role=tab]', textbox: 'input', heading: 'h1, h2', img: '[role=img]' };
+  const within = document.querySelector('dialog[open]') ?? document;
+  const nameOf = (part) => part.ariaLabel ?? part.labels?.[0]?.innerText ?? part.innerText;
+  return [...within.querySelectorAll(selectors[role])].find((part) => part.getClientRects().length > 0 && nameOf(part).trim() === name);
 }
 
 /** Whose page is in front, by browser. */
@@ -265,7 +278,20 @@ export class Person {
     await this.hands.type(text);
   }
 
-  focus = () => this.hands.run(() => document.querySelector('.editor').shadowRoot.querySelector('[aria-label="Shared text"]').focus());
+  /** The focus is in the text; a dialog that is being closed would take it away again. */
+  focus = () =>
+    this.until(
+      () => {
+        const { shadowRoot } = document.querySelector('.editor');
+        const text = shadowRoot.querySelector('[aria-label="Shared text"]');
+        if (document.querySelector('dialog[open]') !== null) return false;
+        if (shadowRoot.activeElement === text && document.hasFocus()) return true;
+        text.focus();
+        return false;
+      },
+      undefined,
+      'the focus is in the text',
+    );
 
   text = () => this.hands.run(shownText);
 

@@ -33,7 +33,7 @@ export function staged(play) {
       await play(scene, t);
       scene.check();
     } catch (error) {
-      throw new Error(`${error.message}${scene.notes()}`, { cause: error });
+      throw new Error(`${error.message}${await scene.notes()}`, { cause: error });
     } finally {
       await scene.end();
     }
@@ -122,9 +122,16 @@ export class Scene {
     }
   }
 
-  notes() {
+  /** What may tell why it failed. */
+  async notes() {
+    const read = ({ name, hands }) =>
+      within(hands.run(() => document.querySelector('.editor')?.shadowRoot?.textContent), 'a look', 2000).then(
+        (text) => `\n── ${name} has the text ${JSON.stringify(text)}`,
+        (error) => `\n── ${name}: ${error.message}`,
+      );
+    const texts = await Promise.all(this.people.map(read));
     const troubles = this.people.flatMap(({ name, hands }) => hands.troubles.map((text) => `\n${name}: ${text}`));
-    return `${troubles.join('')}\n── the server's last words:\n${this.main?.log.slice(-12).join('\n')}`;
+    return `${texts.join('')}${troubles.join('')}\n── the server's last words:\n${this.main?.log.slice(-12).join('\n')}`;
   }
 
   async end() {
