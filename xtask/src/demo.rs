@@ -258,13 +258,13 @@ fn room_can_be_joined() -> Result<(), String> {
         .map_err(lost)?;
     let homes = std::env::temp_dir().join(format!("symbolon-demo-{}", shown.id()));
     let joined = shown.stdout.take().ok_or_else(|| "the demo says nothing".to_owned()).and_then(|out| {
-        let lines = BufReader::new(out).lines().map_while(Result::ok);
-        // The command as it is printed, home and all.
-        let join =
-            lines.into_iter().find(|line| line.contains(" join 'http")).ok_or("no way to join is shown")?;
+        let mut lines = BufReader::new(out).lines().map_while(Result::ok);
+        // The command as it is printed, home and all. It goes on to print, so somebody must go on to listen.
+        let join = lines.find(|line| line.contains(" join 'http")).ok_or("no way to join is shown")?;
         let both = format!("{join} && {} cat plans", join.split(" join ").next().unwrap_or_default());
         let output = Command::new("sh").args(["-c", &both]).output().map_err(lost)?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        drop(lines);
         if text.contains("shall we meet?") { Ok(()) } else { Err(format!("joining gives {output:?}")) }
     });
     // As hard as it can end.
