@@ -201,10 +201,14 @@ test(
       });
     }
 
-    const parts = [...agents, ...browsers].map(({ name }) => `<${name}>`);
+    // Who types at the same place as others finds letters in between: each browser has a line of its own.
+    const lines = browsers.map(({ name }) => `${name}: \n`).join('');
+    await agents[0].run('edit', 'team', '--insert', lines);
+    for (const person of browsers) await person.untilText(`${browsers.at(-1).name}: \n`);
+    const parts = [...agents.map(({ name }) => `<${name}>`), ...browsers.map(({ name }) => `${name}: here\n`)];
     await Promise.all([
       ...agents.map((agent) => agent.run('edit', 'team', '--insert', `<${agent.name}>`)),
-      ...browsers.map((person) => person.write(`<${person.name}>`)),
+      ...browsers.map((person, line) => person.write('here', line)),
     ]);
     for (const part of parts) {
       for (const agent of agents) await agent.untilText('team', part);

@@ -185,6 +185,23 @@ test(
 );
 
 test(
+  'cl5_who_is_quicker_than_the_network_gets_the_room_all_the_same',
+  staged(async (scene) => {
+    const server = await scene.server();
+    const ada = await scene.person('Ada');
+    let answer;
+    const pressed = new Promise((resolve) => (answer = resolve));
+    await ada.page.route('**/config.json', (route) => pressed.then(() => route.continue()));
+    await ada.visit(home(server));
+    await ada.fill('Your name', 'Ada');
+    await ada.press('button', 'Create room');
+    await ada.see('button', 'Creating…');
+    answer();
+    await ada.untilLink();
+  }),
+);
+
+test(
   'cl5_once_loaded_the_page_opens_without_its_server_and_shows_what_is_stored',
   staged(async (scene) => {
     const server = await scene.server();

@@ -271,10 +271,12 @@ export class Person {
     return this.hands.run(() => document.querySelector('main').innerText);
   }
 
-  /** Writes at the end of the text. */
-  async write(text) {
+  /** Writes at the end of the text, or of one of its lines (from 0). */
+  async write(text, line) {
     await this.focus();
-    await this.hands.key('Control+End');
+    await this.hands.key(line === undefined ? 'Control+End' : 'Control+Home');
+    for (let down = 0; down < line; down++) await this.hands.key('ArrowDown');
+    if (line !== undefined) await this.hands.key('End');
     await this.hands.type(text);
   }
 

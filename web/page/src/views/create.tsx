@@ -20,14 +20,16 @@ export function CreateRoom({ shell, identify }: { shell: Shell; identify: () => 
 
   const create = async () => {
     setTrouble(undefined);
-    const chosen = ask ? serverAddress(typed) : undefined;
-    if (ask && !chosen) return setBadServer(true);
     setBusy(true);
     try {
+      // Some are quicker than the answer; if it names no server, the field for one appears.
+      const known = servers ?? (await suggestedServers());
+      const chosen = known.length ? undefined : serverAddress(typed);
+      if (!known.length && !chosen) return setBadServer(servers !== undefined);
       const peer = await identify();
       if (!peer) return;
       if (chosen) remember('server', chosen);
-      const room = await peer.create({ name: name.trim() || 'Our room', servers: chosen ? [chosen] : (servers ?? []) });
+      const room = await peer.create({ name: name.trim() || 'Our room', servers: chosen ? [chosen] : known });
       shell.founded(room.id);
       shell.go({ at: 'room', id: room.id });
     } catch (error) {
@@ -43,7 +45,7 @@ export function CreateRoom({ shell, identify }: { shell: Shell; identify: () => 
       <form
         onSubmit={(event) => {
           event.preventDefault();
-          if (!busy && servers) void create();
+          if (!busy) void create();
         }}
       >
         <Field label="Name of the room" value={name} onInput={setName} placeholder="Our room" maxLength={64} />
