@@ -31,8 +31,10 @@ pub struct Config {
     pub connections: usize,
     /// Connections from one IPv4 address or one IPv6 /64.
     pub connections_per_address: usize,
-    /// What may wait for one client.
-    pub outbox: OutboxLimits,
+    /// Bytes that may wait for one client before it counts as one that does not read.
+    pub outbox_bytes: usize,
+    /// Bytes held for all clients together: what they have not read, and what they have begun to send.
+    pub buffer_bytes: usize,
     /// From the connection to a valid hello.
     pub hello_within: Duration,
     /// Silence after which a client is pinged.
@@ -49,22 +51,6 @@ pub struct Config {
     pub read_within: Duration,
 }
 
-/// What may wait for one client before it counts as one that does not read.
-#[derive(Debug, Clone, Copy)]
-pub struct OutboxLimits {
-    /// Bytes of JSON.
-    pub bytes: usize,
-    /// Messages.
-    pub messages: usize,
-}
-
-impl Default for OutboxLimits {
-    fn default() -> Self {
-        // A newcomer in a room of 256 may be sent an offer of 4 KiB by each, all at once.
-        Self { bytes: 1024 * 1024, messages: 4096 }
-    }
-}
-
 impl Default for Config {
     fn default() -> Self {
         let terms = Terms::new(SignKey::from_secret(&[0; 32]), Vec::new());
@@ -79,7 +65,9 @@ impl Default for Config {
             connections: 10_000,
             // A school or an office behind one address.
             connections_per_address: 256,
-            outbox: OutboxLimits::default(),
+            // A newcomer in a room of 256 may be sent an offer of 4 KiB by each, all at once.
+            outbox_bytes: 1024 * 1024,
+            buffer_bytes: 256 * 1024 * 1024,
             hello_within: terms.hello_within,
             ping_every: terms.ping_every,
             dead_after: terms.dead_after,

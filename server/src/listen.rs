@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
 use hyper::server::conn::http1;
@@ -19,13 +19,15 @@ use symbolon_core::rendezvous::Terms;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
+use crate::budget::Budget;
 use crate::client::{self, Shared};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::door::{Door, Seat};
 use crate::registry::Registry;
 use crate::stall::Watched;
-use crate::{ServerError, socket, stall};
+use crate::ws::handshake;
+use crate::{ServerError, stall};
 
 /// From the connection, or from the last answer, to the end of the next request's head.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
@@ -68,7 +70,8 @@ impl Listening {
             registry: Registry::new(terms.limits.clients_per_room),
             terms,
             clock: Clock::start(),
-            outbox: config.outbox,
+            outbox: config.outbox_bytes,
+            budget: Budget::new(config.buffer_bytes),
         };
         Ok(Self {
             listener,
@@ -169,6 +172,15 @@ async fn no_page() -> String {
     format!("A Symbolon rendezvous server. Clients connect to {}.\n", origin::PATH)
 }
 
-async fn rendezvous(State(visit): State<Visit>, request: WebSocketUpgrade) -> Response {
-    socket::accept(request, move |socket| client::serve(socket, visit.seat, visit.shared))
+async fn rendezvous(State(visit): State<Visit>, mut request: Request) -> Response {
+    let response = handshake::answer(&request);
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let upgrade = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            if let Ok(upgraded) = upgrade.await {
+                client::serve(upgraded, visit.seat, visit.shared).await;
+            }
+        });
+    }
+    response
 }

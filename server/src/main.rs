@@ -10,7 +10,6 @@ use clap::Parser;
 use symbolon_core::origin::Origin;
 use symbolon_core::rendezvous::Rate;
 use symbolon_core::signal::{IceServer, Limits};
-use symbolon_server::config::OutboxLimits;
 use symbolon_server::{Config, KeySource, Server};
 use tracing_subscriber::EnvFilter;
 
@@ -64,8 +63,11 @@ struct Arguments {
     #[arg(long, env = "SYMBOLON_BYTE_RATE", value_name = "BYTES", default_value_t = Config::default().bytes.per_second)]
     byte_rate: u64,
     /// Bytes that may wait for one client before it is closed as one that does not read.
-    #[arg(long, env = "SYMBOLON_OUTBOX_BYTES", value_name = "BYTES", default_value_t = OutboxLimits::default().bytes)]
+    #[arg(long, env = "SYMBOLON_OUTBOX_BYTES", value_name = "BYTES", default_value_t = Config::default().outbox_bytes)]
     outbox_bytes: usize,
+    /// Bytes held for all clients together: what they have not read, and what they have begun to send.
+    #[arg(long, env = "SYMBOLON_BUFFER_BYTES", value_name = "BYTES", default_value_t = Config::default().buffer_bytes)]
+    buffer_bytes: usize,
 
     /// Silence after which a client is pinged: 25s, 500ms, 2m.
     #[arg(long, env = "SYMBOLON_PING_INTERVAL", value_name = "TIME", default_value = "25s", value_parser = duration)]
@@ -167,7 +169,8 @@ impl From<Arguments> for Config {
             bytes: Rate { per_second: arguments.byte_rate, burst: arguments.byte_rate.saturating_mul(8) },
             connections: arguments.connections,
             connections_per_address: arguments.connections_per_address,
-            outbox: OutboxLimits { bytes: arguments.outbox_bytes, ..OutboxLimits::default() },
+            outbox_bytes: arguments.outbox_bytes,
+            buffer_bytes: arguments.buffer_bytes,
             ping_every: arguments.ping_interval,
             dead_after: arguments.dead_after,
             idle_after: arguments.idle_after,

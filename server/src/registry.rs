@@ -9,10 +9,9 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use symbolon_core::id::{SessionId, Topic};
 use symbolon_core::rendezvous::{Notice, RoomFull, TopicState};
-use symbolon_core::signal::{Bytes, RefusalCode};
+use symbolon_core::signal::{Bytes, Encoded, RefusalCode};
 
-use crate::outbox::Outbox;
-use crate::socket::Outgoing;
+use crate::outbox::{Due, Outbox};
 
 /// Who is connected, who is signed in, and who is in which room.
 #[derive(Debug)]
@@ -80,43 +79,41 @@ impl Registry {
         topic: Topic,
         session: SessionId,
         announcement: Bytes,
+        due: &mut Due,
     ) -> Result<(), RoomFull> {
         let mut room = self.rooms.entry(topic).or_insert_with(|| TopicState::new(topic));
         let entered = room.handle_enter(session, announcement, self.clients_per_room);
-        self.tell(&mut room);
+        self.tell(&mut room, due);
         entered
     }
 
-    pub(crate) fn leave(&self, topic: Topic, session: SessionId) {
+    pub(crate) fn leave(&self, topic: Topic, session: SessionId, due: &mut Due) {
         if let Entry::Occupied(mut room) = self.rooms.entry(topic) {
             room.get_mut().handle_leave(session);
-            self.tell(room.get_mut());
+            self.tell(room.get_mut(), due);
             if room.get().is_empty() {
                 room.remove();
             }
         }
     }
 
-    pub(crate) fn relay(&self, topic: Topic, from: SessionId, to: SessionId, body: Bytes) {
+    pub(crate) fn relay(&self, topic: Topic, from: SessionId, to: SessionId, body: Encoded, due: &mut Due) {
         if let Some(room) = self.rooms.get(&topic)
-            && let Some(notice) = room.relay(from, to, body)
+            && let Some(relayed) = room.relay(from, to, body)
+            && let Some(outbox) = self.sessions.get(&relayed.to)
         {
-            self.deliver(&notice);
+            outbox.push_relayed(&relayed, due);
         }
     }
 
     /// The room is locked by the caller, so all its clients hear of what happens in it in one order.
-    fn tell(&self, room: &mut TopicState) {
-        while let Some(notice) = room.poll_output() {
-            self.deliver(&notice);
-        }
-    }
-
-    fn deliver(&self, notice: &Notice) {
-        let text = Outgoing::text(notice.message.encode());
-        for session in &notice.to {
-            if let Some(outbox) = self.sessions.get(session) {
-                outbox.push(text.clone());
+    fn tell(&self, room: &mut TopicState, due: &mut Due) {
+        while let Some(Notice { to, message }) = room.poll_output() {
+            let text = message.encode();
+            for session in &to {
+                if let Some(outbox) = self.sessions.get(session) {
+                    outbox.push_text(&text, due);
+                }
             }
         }
     }

@@ -175,11 +175,11 @@ impl Rendezvous {
                     self.tell(topic);
                 }
                 ConnectionOutput::Relay { topic, from, to, body } => {
-                    let notice = self.rooms.get(&topic).and_then(|room| room.relay(from, to, body));
-                    if let Some(notice) = notice
-                        && let Some(to) = self.sessions.get(&to)
+                    let relayed = self.rooms.get(&topic).and_then(|room| room.relay(from, to, body));
+                    if let Some(relayed) = relayed
+                        && let Some(to) = self.sessions.get(&relayed.to)
                     {
-                        self.outputs.push_back(RendezvousOutput::Send(*to, notice.message));
+                        self.outputs.push_back(RendezvousOutput::Send(*to, relayed.message()));
                     }
                 }
                 ConnectionOutput::Close(reason) => {
