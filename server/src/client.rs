@@ -16,7 +16,7 @@ use crate::budget::{Budget, Share};
 use crate::clock::Clock;
 use crate::door::Seat;
 use crate::outbox::{Due, Outbox, Told};
-use crate::registry::Registry;
+use crate::registry::{NotEntered, Registry};
 use crate::wire::{self, Reader};
 use crate::ws::{Decoder, Event, Malformed};
 
@@ -57,6 +57,7 @@ struct Client {
 struct Driven {
     connection: Connection,
     outbox: Arc<Outbox>,
+    seat: Arc<Seat>,
     shared: Arc<Shared>,
 }
 
@@ -82,7 +83,7 @@ pub(crate) async fn serve(upgraded: Upgraded, seat: Arc<Seat>, shared: Arc<Share
         kept: Share::new(&shared.budget),
         timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
         armed: None,
-        driven: Driven { connection, outbox, shared },
+        driven: Driven { connection, outbox, seat, shared },
     };
     let begun = client.begin(early);
     let end = match begun {
@@ -95,7 +96,7 @@ pub(crate) async fn serve(upgraded: Upgraded, seat: Arc<Seat>, shared: Arc<Share
         End::Closed(reason) => {
             tracing::debug!(?reason, "a client is closed");
             if reason.is_offence()
-                && let Some(wait) = seat.offence(client.driven.shared.clock.now())
+                && let Some(wait) = client.driven.seat.offence(client.driven.shared.clock.now())
             {
                 tracing::debug!(?wait, "its address waits");
             }
@@ -255,7 +256,7 @@ impl Client {
 impl Driven {
     /// Does what the machine says.
     fn settle(&mut self, due: &mut Due) -> Option<End> {
-        let Self { connection, outbox, shared } = self;
+        let Self { connection, outbox, seat, shared } = self;
         while let Some(output) = connection.poll_output() {
             match output {
                 ConnectionOutput::Send(message) => outbox.push_text(&message.encode(), due),
@@ -266,8 +267,11 @@ impl Driven {
                 }
                 ConnectionOutput::Release(session) => shared.registry.release(session),
                 ConnectionOutput::Enter { topic, session, announcement } => {
-                    if shared.registry.enter(topic, session, announcement, due).is_err() {
-                        connection.handle_full(topic);
+                    let now = shared.clock.now();
+                    match shared.registry.enter(topic, session, announcement, now, due) {
+                        Ok(told) if seat.told(told, now) => {}
+                        Ok(_) | Err(NotEntered::Busy) => connection.handle_crowded(),
+                        Err(NotEntered::Full) => connection.handle_full(topic),
                     }
                 }
                 ConnectionOutput::Leave { topic, session } => shared.registry.leave(topic, session, due),

@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::Extension;
+use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use symbolon_core::origin;
@@ -26,6 +29,7 @@ use crate::config::Config;
 use crate::door::{Door, Seat};
 use crate::registry::Registry;
 use crate::stall::Watched;
+use crate::stream::Stream;
 use crate::ws::handshake;
 use crate::{ServerError, stall};
 
@@ -50,7 +54,7 @@ pub(crate) struct Listening {
     address: SocketAddr,
     door: Arc<Door>,
     shared: Arc<Shared>,
-    page: bool,
+    router: Router,
     read_within: Duration,
 }
 
@@ -65,9 +69,9 @@ impl Listening {
     pub(crate) fn new(listener: TcpListener, config: Config) -> Result<Self, ServerError> {
         let address = listener.local_addr()?;
         let terms = Arc::new(config.terms(config.key.load()?, address));
-        let door = Door::new(config.connections, config.connections_per_address, config.bans);
+        let door = Door::new(config.seats(), config.bans);
         let shared = Shared {
-            registry: Registry::new(terms.limits.clients_per_room),
+            registry: Registry::new(terms.limits.clients_per_room, config.rooms, terms.room_enters),
             terms,
             clock: Clock::start(),
             outbox: config.outbox_bytes,
@@ -78,7 +82,7 @@ impl Listening {
             address,
             door: Arc::new(door),
             shared: Arc::new(shared),
-            page: config.page,
+            router: router(config.page),
             read_within: config.read_within,
         })
     }
@@ -130,9 +134,8 @@ impl Listening {
                 // Without it a relayed signal may wait 40 ms for the acknowledgement of the one before.
                 let _ = stream.set_nodelay(true);
                 let visit = Visit { seat: Arc::new(seat), shared: Arc::clone(&self.shared) };
-                let (stream, stalled) = stall::watch(stream, self.read_within);
-                let router = router(self.page).with_state(visit);
-                tokio::spawn(answer(stream, stalled, router, stopped.clone()));
+                let (stream, stalled) = stall::watch(Stream::Plain(stream), self.read_within);
+                tokio::spawn(answer(stream, stalled, self.router.clone(), visit, stopped.clone()));
             }
         }
     }
@@ -140,16 +143,22 @@ impl Listening {
 
 /// Answers HTTP requests until the connection ends or becomes a WebSocket.
 async fn answer(
-    stream: Watched<TcpStream>,
+    stream: Watched<Stream>,
     stalled: impl Future<Output = ()>,
     router: Router,
+    visit: Visit,
     mut stopped: watch::Receiver<()>,
 ) {
+    let service = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(visit.clone());
+        service.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)
         .max_buf_size(HEAD_BUFFER)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::select! {
         _ = connection => {}
@@ -159,7 +168,7 @@ async fn answer(
     }
 }
 
-fn router(with_page: bool) -> Router<Visit> {
+fn router(with_page: bool) -> Router {
     let router = Router::new().route("/healthz", get(async || "ok")).route(origin::PATH, get(rendezvous));
     if with_page { router.fallback(page) } else { router.route("/", get(no_page)) }
 }
@@ -172,7 +181,7 @@ async fn no_page() -> String {
     format!("A Symbolon rendezvous server. Clients connect to {}.\n", origin::PATH)
 }
 
-async fn rendezvous(State(visit): State<Visit>, mut request: Request) -> Response {
+async fn rendezvous(Extension(visit): Extension<Visit>, mut request: Request) -> Response {
     let response = handshake::answer(&request);
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let upgrade = hyper::upgrade::on(&mut request);

@@ -3,20 +3,34 @@
 //! Lock order: a room's shard, then a session's shard, then an outbox.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use symbolon_core::id::{SessionId, Topic};
-use symbolon_core::rendezvous::{Notice, RoomFull, TopicState};
+use symbolon_core::rendezvous::{Notice, Rate, RoomFull, TopicState};
 use symbolon_core::signal::{Bytes, Encoded, RefusalCode};
+use symbolon_core::time::Now;
 
 use crate::outbox::{Due, Outbox};
+
+/// Why a client is not let into a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotEntered {
+    /// The room, or the server, has no place.
+    Full,
+    /// Too much happens in the room.
+    Busy,
+}
 
 /// Who is connected, who is signed in, and who is in which room.
 #[derive(Debug)]
 pub(crate) struct Registry {
     clients_per_room: usize,
+    most_rooms: usize,
+    room_enters: Rate,
+    /// How many rooms there are; the map would have to be locked to count them.
+    room_count: AtomicUsize,
     sessions: DashMap<SessionId, Arc<Outbox>>,
     rooms: DashMap<Topic, TopicState>,
     /// Every connection, signed in or not, to tell all that the server stops.
@@ -26,9 +40,12 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    pub(crate) fn new(clients_per_room: usize) -> Self {
+    pub(crate) fn new(clients_per_room: usize, most_rooms: usize, room_enters: Rate) -> Self {
         Self {
             clients_per_room,
+            most_rooms,
+            room_enters,
+            room_count: AtomicUsize::new(0),
             sessions: DashMap::new(),
             rooms: DashMap::new(),
             open: DashMap::new(),
@@ -74,17 +91,31 @@ impl Registry {
         self.sessions.remove(&session);
     }
 
+    /// Lets a client in; says how many are told of it.
     pub(crate) fn enter(
         &self,
         topic: Topic,
         session: SessionId,
         announcement: Bytes,
+        now: Now,
         due: &mut Due,
-    ) -> Result<(), RoomFull> {
-        let mut room = self.rooms.entry(topic).or_insert_with(|| TopicState::new(topic));
-        let entered = room.handle_enter(session, announcement, self.clients_per_room);
+    ) -> Result<usize, NotEntered> {
+        let mut room = match self.rooms.entry(topic) {
+            Entry::Occupied(room) => room.into_ref(),
+            Entry::Vacant(place) => {
+                if self.room_count.fetch_add(1, Ordering::Relaxed) >= self.most_rooms {
+                    self.room_count.fetch_sub(1, Ordering::Relaxed);
+                    return Err(NotEntered::Full);
+                }
+                place.insert(TopicState::new(topic))
+            }
+        };
+        if !room.handle_knock(self.room_enters, now) {
+            return Err(NotEntered::Busy);
+        }
+        room.handle_enter(session, announcement, self.clients_per_room).map_err(|RoomFull| NotEntered::Full)?;
         self.tell(&mut room, due);
-        entered
+        Ok(room.len())
     }
 
     pub(crate) fn leave(&self, topic: Topic, session: SessionId, due: &mut Due) {
@@ -93,6 +124,7 @@ impl Registry {
             self.tell(room.get_mut(), due);
             if room.get().is_empty() {
                 room.remove();
+                self.room_count.fetch_sub(1, Ordering::Relaxed);
             }
         }
     }

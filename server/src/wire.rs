@@ -8,10 +8,10 @@ use std::task::{Context, Poll, Waker, ready};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::stall::Watched;
+use crate::stream::Stream;
 
 /// Where the client's task reads.
 #[derive(Debug)]
@@ -39,16 +39,25 @@ pub(crate) struct Layered(Arc<Mutex<Box<dyn Duplex>>>);
 
 /// The two ends, and what the client sent before it had the answer to its request.
 pub(crate) fn split(upgraded: Upgraded) -> (Reader, Writer, Vec<u8>) {
-    match upgraded.downcast::<TokioIo<Watched<TcpStream>>>() {
+    match upgraded.downcast::<TokioIo<Watched<Stream>>>() {
         Ok(parts) => {
-            let (reader, writer) = parts.io.into_inner().into_inner().into_split();
-            (Reader::Plain(reader), Writer::Plain(writer), parts.read_buf.to_vec())
+            let early = parts.read_buf.to_vec();
+            match parts.io.into_inner().into_inner() {
+                Stream::Plain(socket) => {
+                    let (reader, writer) = socket.into_split();
+                    (Reader::Plain(reader), Writer::Plain(writer), early)
+                }
+                layers @ Stream::Tls(_) => layered(Box::new(layers), early),
+            }
         }
-        Err(upgraded) => {
-            let layered = Layered(Arc::new(Mutex::new(Box::new(TokioIo::new(upgraded)))));
-            (Reader::Layered(layered.clone()), Writer::Layered(layered), Vec::new())
-        }
+        // Whatever else may once be there works too.
+        Err(upgraded) => layered(Box::new(TokioIo::new(upgraded)), Vec::new()),
     }
+}
+
+fn layered(layers: Box<dyn Duplex>, early: Vec<u8>) -> (Reader, Writer, Vec<u8>) {
+    let layered = Layered(Arc::new(Mutex::new(layers)));
+    (Reader::Layered(layered.clone()), Writer::Layered(layered), early)
 }
 
 impl Reader {

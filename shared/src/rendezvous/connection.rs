@@ -24,7 +24,7 @@ pub enum ConnectionOutput {
     /// further text: may it sign in, and is no other connection signed in with it?
     Claim(SessionId),
     /// Let it into the room, or change its announcement; if the room is full, say so to
-    /// [`Connection::handle_full`].
+    /// [`Connection::handle_full`], and if too much happens there, to [`Connection::handle_crowded`].
     Enter {
         /// The room.
         topic: Topic,
@@ -134,6 +134,7 @@ pub struct Connection {
     state: State,
     messages: Bucket,
     bytes: Bucket,
+    enters: Bucket,
     /// The last sign of life.
     heard: Duration,
     /// The last ping.
@@ -150,6 +151,7 @@ impl Connection {
             terms,
             messages: Bucket::default(),
             bytes: Bucket::default(),
+            enters: Bucket::default(),
             heard: now.monotonic,
             pinged: now.monotonic,
             outputs: [ConnectionOutput::Send(ServerMessage::Challenge(challenge))].into(),
@@ -232,7 +234,8 @@ impl Connection {
         self.close(CloseReason::SlowReader);
     }
 
-    /// The driver holds too much for all its clients together, and for this one more than a little.
+    /// Too much at once: too many enter the room, or too many are told of what its address does, or the driver holds too
+    /// much for all clients together.
     pub fn handle_crowded(&mut self) {
         self.refuse(RefusalCode::RateLimited);
     }
@@ -329,6 +332,9 @@ impl Connection {
                 return self.handle_violation(Violation::LongBody);
             }
             Request::Other(ClientMessage::Enter { topic, announcement }) => {
+                if !self.enters.take(self.terms.enters, 1, now.monotonic) {
+                    return self.refuse(RefusalCode::RateLimited);
+                }
                 if let Err(place) = rooms.binary_search(&topic) {
                     if rooms.len() >= self.terms.limits.rooms {
                         return self.handle_violation(Violation::TooManyRooms);

@@ -163,7 +163,9 @@ impl Rendezvous {
                 ConnectionOutput::Enter { topic, session, announcement } => {
                     let room = self.rooms.entry(topic).or_insert_with(|| TopicState::new(topic));
                     let limit = self.terms.limits.clients_per_room;
-                    if room.handle_enter(session, announcement, limit).is_err() {
+                    if !room.handle_knock(self.terms.room_enters, now) {
+                        client.connection.handle_crowded();
+                    } else if room.handle_enter(session, announcement, limit).is_err() {
                         client.connection.handle_full(topic);
                     }
                     self.tell(topic);

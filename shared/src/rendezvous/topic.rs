@@ -2,8 +2,11 @@
 
 use std::collections::VecDeque;
 
+use super::bucket::Bucket;
+use super::terms::Rate;
 use crate::id::{SessionId, Topic};
 use crate::signal::{Bytes, Encoded, Present, Relayed, ServerMessage};
+use crate::time::Now;
 
 /// A room has no place left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -29,13 +32,14 @@ pub struct TopicState {
     topic: Topic,
     /// In order. A list, because most rooms have few clients.
     present: Vec<Present>,
+    enters: Bucket,
     notices: VecDeque<Notice>,
 }
 
 impl TopicState {
     /// A room with nobody in it.
     pub fn new(topic: Topic) -> Self {
-        Self { topic, present: Vec::new(), notices: VecDeque::new() }
+        Self { topic, present: Vec::new(), enters: Bucket::default(), notices: VecDeque::new() }
     }
 
     /// Whether nobody is in the room.
@@ -46,6 +50,12 @@ impl TopicState {
     /// How many clients are in the room.
     pub fn len(&self) -> usize {
         self.present.len()
+    }
+
+    /// Somebody wants to enter or announces itself anew; false if that is more than `rate` allows this room. Asked before
+    /// [`handle_enter`](Self::handle_enter).
+    pub fn handle_knock(&mut self, rate: Rate, now: Now) -> bool {
+        self.enters.take(rate, 1, now.monotonic)
     }
 
     /// Lets `session` in, or, if it is inside, changes its announcement. Both ways it gets the list of the others, and
