@@ -23,10 +23,7 @@ pub(crate) fn answer<B>(request: &Request<B>) -> Response<Body> {
         || !names(headers, CONNECTION, "upgrade")
         || !names(headers, UPGRADE, "websocket")
     {
-        let mut response = refusal(StatusCode::UPGRADE_REQUIRED, "this is a WebSocket; connect with ws:// or wss://\n");
-        response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        return response;
+        return refusal(StatusCode::BAD_REQUEST, "this is a WebSocket; connect with ws:// or wss://\n");
     }
     if headers.get(SEC_WEBSOCKET_VERSION) != Some(&VERSION) {
         let mut response = refusal(StatusCode::UPGRADE_REQUIRED, "this server speaks version 13 of WebSocket\n");
@@ -99,7 +96,7 @@ mod tests {
             headers.remove(n);
             answer(&request(&headers)).status().as_u16()
         };
-        assert_eq!([0, 1, 2, 3].map(without), [426, 426, 426, 400]);
+        assert_eq!([0, 1, 2, 3].map(without), [400, 400, 426, 400]);
         let with = |n: usize, value| {
             let mut headers = GOOD;
             headers[n].1 = value;
