@@ -1,4 +1,4 @@
-//! Developers' commands: `cargo xtask web | demo | test | bench`.
+//! Developers' commands: `cargo xtask web | demo | test | bench | soak`.
 //!
 //! # Layout
 //! - `web`: the core as wasm, its bindings, the npm package, the page.
@@ -26,6 +26,10 @@ Usage: cargo xtask COMMAND
   test            everything that must hold: format, lints, tests, the page in browsers, docs, licences
   test NAME       only the tests whose name contains NAME, in Rust and in browsers
   bench [web]     the figures of docs/BENCHMARKS.md, or only those of the browser
+  bench server    the figures of the server, and of other servers that are installed [--install: get matchbox_server,
+                  y-webrtc and PeerJS' server first; --threads N: of the server; idle, many, connect, arrivals, relay,
+                  others: only these]
+  soak [MINUTES]  honest rooms and floods together, with a reload and a stop; 10 minutes if nothing is said
 ";
 
 fn main() -> ExitCode {
@@ -42,6 +46,9 @@ fn main() -> ExitCode {
         ["test", name] => check::tests_named(name),
         ["bench"] => check::benchmarks(),
         ["bench", "web"] => check::browser_benchmarks(),
+        ["bench", "server", ref options @ ..] => check::server_benchmarks(options),
+        ["soak"] => check::soak("10"),
+        ["soak", minutes] => check::soak(minutes),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(())

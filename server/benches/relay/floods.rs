@@ -121,7 +121,7 @@ async fn garbage(from: Ipv4Addr, origin: Origin) -> Outcome<()> {
 
 async fn large_frame(from: Ipv4Addr, origin: Origin) -> Outcome<()> {
     let mut client = Client::try_signed_in(from, &origin).await?;
-    let header = [&[0x81, 0xff][..], &(10 << 20_u64).to_be_bytes(), &[0; 4]].concat();
+    let header = [&[0x81, 0xff][..], &(10_u64 << 20).to_be_bytes(), &[0; 4]].concat();
     client.socket.get_mut().write_all(&header).await?;
     client.try_next().await?;
     Ok(())

@@ -106,12 +106,19 @@ impl Found {
     /// In milliseconds.
     pub(crate) fn percentile(&self, percent: f64) -> f64 {
         let place = (self.delays.len() as f64 * percent / 100.0) as usize;
-        self.delays.get(place.min(self.delays.len().saturating_sub(1))).map_or(f64::NAN, |us| f64::from(*us) / 1000.0)
+        self.delays
+            .get(place.min(self.delays.len().saturating_sub(1)))
+            .map_or(f64::NAN, |us| f64::from(*us) / 1000.0)
     }
 }
 
 /// Sends at its pace and checks that nothing is missing of what comes.
-async fn converse(socket: Socket, room: Topic, other: SessionId, common: Arc<Common>) -> Result<Heard, String> {
+async fn converse(
+    socket: Socket,
+    room: Topic,
+    other: SessionId,
+    common: Arc<Common>,
+) -> Result<Heard, String> {
     let (mut write, mut read) = socket.split();
     let mut heard = Heard { delays: Vec::new(), told: false };
     let (mut sent, mut received) = (0_u64, 0_u64);

@@ -8,6 +8,7 @@ mod client;
 mod floods;
 mod honest;
 mod measures;
+mod others;
 mod process;
 mod soak;
 
@@ -60,7 +61,10 @@ async fn main() -> std::process::ExitCode {
         println!("| … once they are gone | {:.1} MiB over the baseline |", left / MIB);
     }
     if wants("connect") {
-        println!("| authenticated connects per processor second | {:.0} |", measures::connects(threads).await);
+        println!(
+            "| authenticated connects per processor second | {:.0} |",
+            measures::connects(threads).await
+        );
     }
     if wants("arrivals") {
         println!("| arrival notices per processor second | {:.0} |", measures::arrivals(threads).await);
@@ -68,6 +72,23 @@ async fn main() -> std::process::ExitCode {
     if wants("relay") {
         for window in [1, 16] {
             print_relayed(&format!("signals, {window} outstanding"), &measures::relay(threads, window).await);
+        }
+    }
+    if wants("others") {
+        for other in others::found() {
+            match other.idle().await {
+                Ok(bytes) => {
+                    println!("| {}: memory per idle client | {:.1} KiB |", other.name, bytes / 1024.0)
+                }
+                Err(error) => println!("| {}: memory per idle client | {error} |", other.name),
+            }
+            for window in [1, 16] {
+                let what = format!("{}: signals, {window} outstanding", other.name);
+                match other.relay(window).await {
+                    Ok(relayed) => print_relayed(&what, &relayed),
+                    Err(error) => println!("| {what} | {error} |"),
+                }
+            }
         }
     }
     std::process::ExitCode::SUCCESS

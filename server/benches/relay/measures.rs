@@ -8,8 +8,8 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use crate::client::{Client, Socket, signal, topic};
 use crate::process::{Process, Server};
 
-const PAIRS: usize = 8;
-const BODY: usize = 1536;
+pub(crate) const PAIRS: usize = 8;
+pub(crate) const BODY: usize = 1536;
 const RUN: Duration = Duration::from_secs(5);
 
 /// Bytes of resident memory that `count` clients take in all, each in so many rooms of its own; and how many are left of

@@ -66,7 +66,12 @@ pub(crate) async fn run(minutes: f64) -> Result<(), String> {
     for (name, tried) in tried {
         println!("| {name} | {tried} |");
     }
-    println!("| signals sent and received by {} honest clients | {}, {} |", 2 * PAIRS, found.sent, found.received);
+    println!(
+        "| signals sent and received by {} honest clients | {}, {} |",
+        2 * PAIRS,
+        found.sent,
+        found.received
+    );
     println!(
         "| their delay: half, 99 of 100, the longest | {:.1} ms, {:.1} ms, {:.1} ms |",
         found.percentile(50.0),
