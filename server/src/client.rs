@@ -1,7 +1,7 @@
 //! Drives one client's machine: feeds it what arrives, does what it says.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -20,10 +20,22 @@ use crate::socket::{Farewell, Incoming, Outgoing, Socket};
 /// What all clients' tasks share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) terms: Arc<Terms>,
+    /// For those who connect from now on.
+    pub(crate) terms: RwLock<Arc<Terms>>,
     pub(crate) registry: Registry,
     pub(crate) clock: Clock,
     pub(crate) outbox: OutboxLimits,
+}
+
+impl Shared {
+    pub(crate) fn terms(&self) -> Arc<Terms> {
+        Arc::clone(&self.terms.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Other terms; whoever is connected keeps those it was welcomed with.
+    pub(crate) fn set_terms(&self, terms: Terms) {
+        *self.terms.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(terms);
+    }
 }
 
 enum Event {
@@ -81,7 +93,7 @@ fn farewell(reason: CloseReason) -> Option<Farewell> {
 /// Returns why the server closes, or nothing if the client went by itself.
 async fn drive(client: &mut Client, shared: &Shared) -> Option<CloseReason> {
     let nonce = Nonce::from_bytes(rand::random());
-    let mut connection = Connection::new(Arc::clone(&shared.terms), nonce, shared.clock.now());
+    let mut connection = Connection::new(shared.terms(), nonce, shared.clock.now());
     let mut gone = false;
     loop {
         while let Some(output) = connection.poll_output() {
