@@ -34,6 +34,7 @@ impl Control {
             limits: Limits { clients_per_room: old.limits.clients_per_room, ..told.limits },
             messages: told.messages,
             bytes: told.bytes,
+            enters: told.enters,
             ping_every: told.ping_every,
             dead_after: told.dead_after,
             idle_after: told.idle_after,

@@ -42,7 +42,7 @@ pub(crate) enum NotPassed {
 impl Gate {
     pub(crate) fn new(config: &Config) -> Result<Self, TlsError> {
         Ok(Self {
-            door: Arc::new(Door::new(config.connections, config.connections_per_address, config.bans)),
+            door: Arc::new(Door::new(config.seats(), config.bans)),
             tls: Tls::new(&config.tls)?,
             proxies: RwLock::new(Arc::new(config.proxies.clone())),
             handshake_within: config.handshake_within,
@@ -56,7 +56,7 @@ impl Gate {
 
     /// Other limits, proxies and certificate from now on; whoever is inside stays. The error is of the certificate alone.
     pub(crate) fn reload(&self, config: &Config) -> Result<(), TlsError> {
-        self.door.set_limits(config.connections, config.connections_per_address);
+        self.door.set_limits(config.seats());
         *self.proxies.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config.proxies.clone());
         match (&self.tls, tls::wanted(&config.tls)?) {
             (None, None) => Ok(()),

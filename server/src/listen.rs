@@ -5,20 +5,23 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
+use axum::Extension;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::Request;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use symbolon_core::origin;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
+use crate::budget::Budget;
 use crate::client::{self, Shared};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -28,7 +31,8 @@ use crate::gate::Gate;
 use crate::registry::Registry;
 use crate::stall::Watched;
 use crate::stream::Stream;
-use crate::{ServerError, socket, stall};
+use crate::ws::handshake;
+use crate::{ServerError, stall};
 
 /// From the connection, or from the last answer, to the end of the next request's head.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
@@ -51,7 +55,7 @@ pub(crate) struct Listening {
     address: SocketAddr,
     gate: Arc<Gate>,
     shared: Arc<Shared>,
-    page: bool,
+    router: Router,
     read_within: Duration,
 }
 
@@ -71,17 +75,18 @@ impl Listening {
         let gate = Gate::new(&config)?;
         let terms = config.terms(config.key.load()?, address, gate.secure());
         let shared = Shared {
-            registry: Registry::new(terms.limits.clients_per_room),
+            registry: Registry::new(terms.limits.clients_per_room, config.rooms, terms.room_enters),
             terms: RwLock::new(Arc::new(terms)),
             clock: Clock::start(),
-            outbox: config.outbox,
+            outbox: config.outbox_bytes,
+            budget: Budget::new(config.buffer_bytes),
         };
         Ok(Self {
             listener,
             address,
             gate: Arc::new(gate),
             shared: Arc::new(shared),
-            page: config.page,
+            router: router(config.page),
             read_within: config.read_within,
         })
     }
@@ -133,7 +138,7 @@ impl Listening {
         };
         // Without it a relayed signal may wait 40 ms for the acknowledgement of the one before.
         let _ = stream.set_nodelay(true);
-        let (page, read_within, stopped) = (self.page, self.read_within, stopped.clone());
+        let (router, read_within, stopped) = (self.router.clone(), self.read_within, stopped.clone());
         tokio::spawn(async move {
             let passed = gate.pass(stream, address.ip(), &seat, &shared.clock).await;
             let (stream, address) = match passed {
@@ -142,7 +147,7 @@ impl Listening {
             };
             let (stream, stalled) = stall::watch(stream, read_within);
             let visit = Visit { seat: Arc::new(seat), address, gate, shared };
-            answer(stream, stalled, router(page).with_state(visit), stopped).await;
+            answer(stream, stalled, router, visit, stopped).await;
         });
     }
 }
@@ -152,13 +157,19 @@ async fn answer(
     stream: Watched<Stream>,
     stalled: impl Future<Output = ()>,
     router: Router,
+    visit: Visit,
     mut stopped: watch::Receiver<()>,
 ) {
+    let service = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(visit.clone());
+        service.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)
         .max_buf_size(HEAD_BUFFER)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::select! {
         _ = connection => {}
@@ -168,7 +179,7 @@ async fn answer(
     }
 }
 
-fn router(with_page: bool) -> Router<Visit> {
+fn router(with_page: bool) -> Router {
     let router = Router::new()
         .route("/healthz", get(async || "ok"))
         .route("/readyz", get(ready))
@@ -177,7 +188,7 @@ fn router(with_page: bool) -> Router<Visit> {
 }
 
 /// Whether to send clients here.
-async fn ready(State(visit): State<Visit>) -> (StatusCode, &'static str) {
+async fn ready(Extension(visit): Extension<Visit>) -> (StatusCode, &'static str) {
     if visit.shared.registry.stopping() {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping")
     } else {
@@ -193,14 +204,21 @@ async fn no_page() -> String {
     format!("A Symbolon rendezvous server. Clients connect to {}.\n", origin::PATH)
 }
 
-async fn rendezvous(State(visit): State<Visit>, headers: HeaderMap, request: WebSocketUpgrade) -> Response {
-    let client = visit.gate.client(visit.address, &headers);
-    match visit.seat.sit(client, visit.shared.clock.now()) {
-        Ok(()) => socket::accept(request, move |socket| client::serve(socket, visit.seat, visit.shared)),
-        Err(reason) => {
+async fn rendezvous(Extension(visit): Extension<Visit>, mut request: Request) -> Response {
+    let response = handshake::answer(&request);
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let client = visit.gate.client(visit.address, request.headers());
+        if let Err(reason) = visit.seat.sit(client, visit.shared.clock.now()) {
             tracing::debug!(?reason, "a client behind a proxy is turned away");
             // The connection is the proxy's, which wants an answer.
-            StatusCode::SERVICE_UNAVAILABLE.into_response()
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
         }
+        let upgrade = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            if let Ok(upgraded) = upgrade.await {
+                client::serve(upgraded, visit.seat, visit.shared).await;
+            }
+        });
     }
+    response
 }

@@ -34,6 +34,8 @@ pub struct Settings {
     pub config: Config,
     /// How long clients have to go elsewhere after SIGTERM.
     pub drain: Duration,
+    /// Threads that serve; 0 for one to each processor.
+    pub threads: usize,
     /// What is logged.
     pub log: String,
     /// How it is logged.
@@ -48,6 +50,7 @@ impl Default for Settings {
         Self {
             config: Config { key, ..Config::default() },
             drain: Duration::from_secs(10),
+            threads: 0,
             log: "info".to_owned(),
             log_format: LogFormat::Text,
         }

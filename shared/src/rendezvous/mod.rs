@@ -19,12 +19,14 @@
 //! - [`connection`]: one client: sign-in, limits, deadlines.
 //! - [`topic`]: one room.
 //! - [`bans`]: how long the address of an offender waits.
+//! - [`seats`]: what each address takes of the server.
 //! - [`hub`]: a whole server for one thread.
 
 pub mod bans;
 mod bucket;
 pub mod connection;
 pub mod hub;
+pub mod seats;
 pub mod terms;
 pub mod topic;
 
@@ -33,8 +35,9 @@ mod tests;
 #[cfg(test)]
 mod vectors;
 
-pub use bans::{Bans, Source};
+pub use bans::{Banned, Bans, Source};
 pub use connection::{CloseReason, Connection, ConnectionOutput, Violation};
 pub use hub::{ConnectionId, Rendezvous, RendezvousOutput};
+pub use seats::{NoSeat, SeatLimits, Seats};
 pub use terms::{Rate, Terms};
 pub use topic::{Notice, RoomFull, TopicState};
