@@ -16,6 +16,7 @@ use crate::door::Seat;
 use crate::outbox::{Outbox, Taken};
 use crate::registry::Registry;
 use crate::socket::{Farewell, Incoming, Outgoing, Socket};
+use crate::turn::Turn;
 
 /// What all clients' tasks share.
 #[derive(Debug)]
@@ -23,6 +24,7 @@ pub(crate) struct Shared {
     pub(crate) terms: Arc<Terms>,
     pub(crate) registry: Registry,
     pub(crate) clock: Clock,
+    pub(crate) turn: Option<Arc<Turn>>,
     pub(crate) outbox: OutboxLimits,
 }
 
@@ -90,9 +92,17 @@ async fn drive(client: &mut Client, shared: &Shared) -> Option<CloseReason> {
                 ConnectionOutput::Ping => client.outbox.push(Outgoing::Ping),
                 ConnectionOutput::Claim(session) => {
                     let answer = shared.registry.claim(session, &client.outbox);
+                    if let (Ok(()), Some(turn)) = (answer, &shared.turn) {
+                        turn.signed_in(&session);
+                    }
                     connection.handle_claim(answer, shared.clock.now());
                 }
-                ConnectionOutput::Release(session) => shared.registry.release(session),
+                ConnectionOutput::Release(session) => {
+                    shared.registry.release(session);
+                    if let Some(turn) = &shared.turn {
+                        turn.signed_out(&session);
+                    }
+                }
                 ConnectionOutput::Enter { topic, session, announcement } => {
                     if shared.registry.enter(topic, session, announcement).is_err() {
                         connection.handle_full(topic);

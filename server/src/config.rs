@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use symbolon_core::crypto::keys::SignKey;
 use symbolon_core::origin::Origin;
-use symbolon_core::rendezvous::{Rate, Terms};
+use symbolon_core::rendezvous::{Rate, Terms, TurnSecret, TurnTerms};
 use symbolon_core::signal::{IceServer, Limits, MAX_CLIENTS_PER_ROOM, MAX_MESSAGE};
 
 use crate::key::KeySource;
+use crate::turn::{ExternalTurn, TurnConfig};
 
 /// A server's configuration.
 #[derive(Debug, Clone)]
@@ -21,6 +22,10 @@ pub struct Config {
     pub key: KeySource,
     /// STUN and TURN servers that clients are told to use.
     pub ice_servers: Vec<IceServer>,
+    /// STUN and TURN inside.
+    pub turn: Option<TurnConfig>,
+    /// TURN elsewhere.
+    pub turn_external: Option<ExternalTurn>,
     /// Sizes and counts told to clients; capped by what the protocol allows.
     pub limits: Limits,
     /// Messages from one client.
@@ -73,6 +78,8 @@ impl Default for Config {
             origins: Vec::new(),
             key: KeySource::Ephemeral,
             ice_servers: Vec::new(),
+            turn: None,
+            turn_external: None,
             limits: terms.limits,
             messages: terms.messages,
             bytes: terms.bytes,
@@ -99,6 +106,11 @@ impl Config {
             key,
             origins,
             ice_servers: self.ice_servers.clone(),
+            turn: self.turn_external.as_ref().map(|external| TurnTerms {
+                urls: external.urls.clone(),
+                secret: TurnSecret::new(external.secret.clone().into_bytes()),
+                life: external.life,
+            }),
             limits: Limits {
                 message: self.limits.message.min(MAX_MESSAGE),
                 rooms: self.limits.rooms,

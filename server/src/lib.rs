@@ -1,7 +1,7 @@
 //! The rendezvous server: brings the clients of a room together, relays their sealed signals, and need not be trusted.
 //!
 //! Every rule is in [`symbolon_core::rendezvous`]; here are sockets, timers and the maps in which the rules' machines
-//! live. Left out: TLS, TURN, sign-in policies, and several servers acting as one.
+//! live. Left out: TLS, sign-in policies, and several servers acting as one.
 //!
 //! ```text
 //!   accept ─ Door (bans, seats) ─ HTTP/1 ─┬─ /         the page, from the crate that holds it
@@ -27,6 +27,7 @@
 //! - `client`: the loop that drives one client's machine.
 //! - `outbox`: what waits for a client.
 //! - `registry`: sessions and rooms.
+//! - [`turn`]: STUN and TURN.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod client;
@@ -39,9 +40,11 @@ mod outbox;
 mod registry;
 mod socket;
 mod stall;
+pub mod turn;
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use symbolon_core::id::ServerKey;
 use symbolon_core::origin::Origin;
@@ -66,6 +69,9 @@ pub enum ServerError {
     /// The key cannot be had.
     #[error(transparent)]
     Key(#[from] key::KeyError),
+    /// The relay cannot be.
+    #[error("the relay (TURN) cannot start: {0}")]
+    Turn(String),
     /// The listener broke.
     #[error("the listening socket broke: {0}")]
     Socket(#[from] std::io::Error),
@@ -77,6 +83,7 @@ pub struct Server {
     address: SocketAddr,
     key: ServerKey,
     origins: Vec<Origin>,
+    turn: Option<Arc<turn::Turn>>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<(), ServerError>>,
 }
@@ -93,6 +100,7 @@ impl Server {
             address: prepared.address(),
             key: prepared.terms().key.server(),
             origins: prepared.terms().origins.clone(),
+            turn: prepared.turn(),
             stop,
             task: tokio::spawn(prepared.serve(async {
                 // A dropped sender means a dropped `Server`: stop as well.
@@ -114,6 +122,11 @@ impl Server {
     /// The addresses its challenges name.
     pub fn origins(&self) -> &[Origin] {
         &self.origins
+    }
+
+    /// How much of the relay is in use, if there is one.
+    pub fn turn_use(&self) -> Option<turn::TurnUse> {
+        self.turn.as_ref().map(|turn| turn.used())
     }
 
     /// Stops accepting, tells every client, and returns when all are gone, after 4 s at most.

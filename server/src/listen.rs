@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::door::{Door, Seat};
 use crate::registry::Registry;
 use crate::stall::Watched;
+use crate::turn::{Turn, TurnServer};
 use crate::{ServerError, socket, stall};
 
 /// From the connection, or from the last answer, to the end of the next request's head.
@@ -50,6 +51,8 @@ pub(crate) struct Listening {
     shared: Arc<Shared>,
     page: bool,
     read_within: Duration,
+    /// Ends with this.
+    _turn: Option<TurnServer>,
 }
 
 /// What a request handler knows.
@@ -62,12 +65,20 @@ struct Visit {
 impl Listening {
     pub(crate) fn new(listener: TcpListener, config: Config) -> Result<Self, ServerError> {
         let address = listener.local_addr()?;
-        let terms = Arc::new(config.terms(config.key.load()?, address));
+        let mut terms = config.terms(config.key.load()?, address);
+        let clock = Clock::start();
+        let turn = config.turn.as_ref().map(|turn| TurnServer::start(turn, clock.clone())).transpose()?;
+        if let Some(turn) = &turn {
+            terms.ice_servers.push(turn.stun.clone());
+            terms.turn = Some(turn.terms.clone());
+        }
+        let terms = Arc::new(terms);
         let door = Door::new(config.connections, config.connections_per_address, config.bans);
         let shared = Shared {
             registry: Registry::new(terms.limits.clients_per_room),
             terms,
-            clock: Clock::start(),
+            clock,
+            turn: turn.as_ref().map(|server| Arc::clone(&server.turn)),
             outbox: config.outbox,
         };
         Ok(Self {
@@ -77,11 +88,16 @@ impl Listening {
             shared: Arc::new(shared),
             page: config.page,
             read_within: config.read_within,
+            _turn: turn,
         })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    pub(crate) fn turn(&self) -> Option<Arc<Turn>> {
+        self.shared.turn.clone()
     }
 
     pub(crate) fn terms(&self) -> &Terms {

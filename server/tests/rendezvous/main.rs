@@ -9,3 +9,5 @@ mod rooms;
 mod sign_in;
 mod stopping;
 mod support;
+mod turn;
+mod turn_client;

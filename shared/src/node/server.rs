@@ -222,6 +222,10 @@ impl Servers {
                 server.trouble = None;
                 ServerEvent::Ready
             }
+            (ServerMessage::IceServers { ice_servers: new }, State::Ready { ice_servers, .. }) => {
+                *ice_servers = new;
+                return;
+            }
             (ServerMessage::Error(refusal), _) => {
                 return self.fail(origin, JoinFailure::Refused(refusal), rng, out, now);
             }

@@ -19,14 +19,17 @@
 //! - [`connection`]: one client: sign-in, limits, deadlines.
 //! - [`topic`]: one room.
 //! - [`bans`]: how long the address of an offender waits.
+//! - [`turn`]: credentials for TURN servers.
+//! - [`bucket`]: how much of a rate is used.
 //! - [`hub`]: a whole server for one thread.
 
 pub mod bans;
-mod bucket;
+pub mod bucket;
 pub mod connection;
 pub mod hub;
 pub mod terms;
 pub mod topic;
+pub mod turn;
 
 #[cfg(test)]
 mod tests;
@@ -34,7 +37,9 @@ mod tests;
 mod vectors;
 
 pub use bans::{Bans, Source};
+pub use bucket::Bucket;
 pub use connection::{CloseReason, Connection, ConnectionOutput, Violation};
 pub use hub::{ConnectionId, Rendezvous, RendezvousOutput};
 pub use terms::{Rate, Terms};
 pub use topic::{Notice, RoomFull, TopicState};
+pub use turn::{Pseudonym, TurnSecret, TurnTerms};
