@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use symbolon_core::rendezvous::turn::{Cut, cut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -19,29 +20,6 @@ const WAITING: usize = 256;
 
 /// What is read at once.
 const READ: usize = 16 * 1024;
-
-/// How much of a stream is one message, once that can be told.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Cut {
-    /// So many bytes, of which the last few may be padding.
-    Message { len: usize, padded: usize },
-    /// More must come first.
-    Incomplete,
-    /// Neither STUN nor channel data.
-    Garbage,
-}
-
-/// Looks at the beginning of what is left of a stream.
-pub(super) fn cut(bytes: &[u8]) -> Cut {
-    let [first, _, high, low, ..] = *bytes else { return Cut::Incomplete };
-    let len = usize::from(u16::from_be_bytes([high, low]));
-    let (len, padded) = match first {
-        0..=3 if len % 4 == 0 => (20 + len, 20 + len),
-        0x40..=0x4f => (4 + len, (4 + len).next_multiple_of(4)),
-        _ => return Cut::Garbage,
-    };
-    if bytes.len() < padded { Cut::Incomplete } else { Cut::Message { len, padded } }
-}
 
 /// Serves connections until it is stopped.
 pub(super) async fn accept(turn: Arc<Turn>, listener: TcpListener) {
@@ -131,21 +109,4 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Send + 'static>(
 async fn read_more(from: &mut (impl AsyncRead + Unpin), left: &mut Vec<u8>) -> bool {
     left.reserve(READ);
     matches!(from.read_buf(left).await, Ok(1..))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rv7_a_stream_is_cut_where_its_messages_end() {
-        assert_eq!(cut(&[0, 1, 0]), Cut::Incomplete);
-        assert_eq!(cut(&[&[0, 1, 0, 4][..], &[0; 19]].concat()), Cut::Incomplete);
-        assert_eq!(cut(&[&[0, 1, 0, 4][..], &[0; 21]].concat()), Cut::Message { len: 24, padded: 24 });
-        assert_eq!(cut(&[0x40, 0, 0, 1, 9]), Cut::Incomplete);
-        assert_eq!(cut(&[0x40, 0, 0, 1, 9, 0, 0, 0]), Cut::Message { len: 5, padded: 8 });
-        for garbage in [[0, 1, 0, 3], [0x50, 0, 0, 0], [0x80, 0, 0, 0], *b"POST"] {
-            assert_eq!(cut(&garbage), Cut::Garbage);
-        }
-    }
 }

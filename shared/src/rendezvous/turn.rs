@@ -98,6 +98,34 @@ pub fn parse_username(username: &str) -> Option<(u64, Pseudonym)> {
     digits.then(|| expiry.parse().ok().map(|expiry| (expiry, Pseudonym(name))))?
 }
 
+/// How much of a stream of TURN messages is the first of them (RFC 8489 §6.2.2, RFC 8656 §12.5).
+#[derive(Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// One message.
+    Message {
+        /// Its bytes.
+        len: usize,
+        /// Its bytes and the padding behind them.
+        padded: usize,
+    },
+    /// More must come first.
+    Incomplete,
+    /// Neither STUN nor channel data.
+    Garbage,
+}
+
+/// Looks at the beginning of what is left of a stream.
+pub fn cut(bytes: &[u8]) -> Cut {
+    let [first, _, high, low, ..] = *bytes else { return Cut::Incomplete };
+    let len = usize::from(u16::from_be_bytes([high, low]));
+    let (len, padded) = match first {
+        0..=3 if len % 4 == 0 => (20 + len, 20 + len),
+        0x40..=0x4f => (4 + len, (4 + len).next_multiple_of(4)),
+        _ => return Cut::Garbage,
+    };
+    if bytes.len() < padded { Cut::Incomplete } else { Cut::Message { len, padded } }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +154,18 @@ mod tests {
         for bad in ["", ":", "1:", "1:AA", "+1:AAAAAAAAAAAAAAAA", "x:AAAAAAAAAAAAAAAA", "1:AAAAAAAAAAAAAAAA="]
         {
             assert_eq!(parse_username(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn rv7_a_stream_is_cut_where_its_messages_end() {
+        assert_eq!(cut(&[0, 1, 0]), Cut::Incomplete);
+        assert_eq!(cut(&[&[0, 1, 0, 4][..], &[0; 19]].concat()), Cut::Incomplete);
+        assert_eq!(cut(&[&[0, 1, 0, 4][..], &[0; 21]].concat()), Cut::Message { len: 24, padded: 24 });
+        assert_eq!(cut(&[0x40, 0, 0, 1, 9]), Cut::Incomplete);
+        assert_eq!(cut(&[0x40, 0, 0, 1, 9, 0, 0, 0]), Cut::Message { len: 5, padded: 8 });
+        for garbage in [[0, 1, 0, 3], [0x50, 0, 0, 0], [0x80, 0, 0, 0], *b"POST"] {
+            assert_eq!(cut(&garbage), Cut::Garbage);
         }
     }
 }
