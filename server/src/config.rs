@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use symbolon_core::crypto::keys::SignKey;
 use symbolon_core::origin::Origin;
-use symbolon_core::rendezvous::{Rate, Terms, TurnSecret, TurnTerms};
+use symbolon_core::rendezvous::{Rate, Terms};
 use symbolon_core::signal::{IceServer, Limits, MAX_CLIENTS_PER_ROOM, MAX_MESSAGE};
 
 use crate::key::KeySource;
-use crate::turn::{ExternalTurn, TurnConfig};
+use crate::turn::TurnConfig;
 
 /// A server's configuration.
 #[derive(Debug, Clone)]
@@ -22,10 +22,8 @@ pub struct Config {
     pub key: KeySource,
     /// STUN and TURN servers that clients are told to use.
     pub ice_servers: Vec<IceServer>,
-    /// STUN and TURN inside.
-    pub turn: Option<TurnConfig>,
-    /// TURN elsewhere.
-    pub turn_external: Option<ExternalTurn>,
+    /// STUN and TURN, inside or elsewhere.
+    pub turn: TurnConfig,
     /// Sizes and counts told to clients; capped by what the protocol allows.
     pub limits: Limits,
     /// Messages from one client.
@@ -78,8 +76,7 @@ impl Default for Config {
             origins: Vec::new(),
             key: KeySource::Ephemeral,
             ice_servers: Vec::new(),
-            turn: None,
-            turn_external: None,
+            turn: TurnConfig::default(),
             limits: terms.limits,
             messages: terms.messages,
             bytes: terms.bytes,
@@ -106,11 +103,7 @@ impl Config {
             key,
             origins,
             ice_servers: self.ice_servers.clone(),
-            turn: self.turn_external.as_ref().map(|external| TurnTerms {
-                urls: external.urls.clone(),
-                secret: TurnSecret::new(external.secret.clone().into_bytes()),
-                life: external.life,
-            }),
+            turn: None,
             limits: Limits {
                 message: self.limits.message.min(MAX_MESSAGE),
                 rooms: self.limits.rooms,

@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::door::{Door, Seat};
 use crate::registry::Registry;
 use crate::stall::Watched;
+use crate::stream::Stream;
 use crate::turn::{Turn, TurnServer};
 use crate::{ServerError, socket, stall};
 
@@ -67,7 +68,8 @@ impl Listening {
         let address = listener.local_addr()?;
         let mut terms = config.terms(config.key.load()?, address);
         let clock = Clock::start();
-        let turn = config.turn.as_ref().map(|turn| TurnServer::start(turn, clock.clone())).transpose()?;
+        terms.turn = config.turn.elsewhere().map_err(ServerError::Turn)?;
+        let turn = config.turn.listens().then(|| TurnServer::start(&config.turn, clock)).transpose()?;
         if let Some(turn) = &turn {
             terms.ice_servers.push(turn.stun.clone());
             terms.turn = Some(turn.terms.clone());
@@ -143,7 +145,7 @@ impl Listening {
                 // Without it a relayed signal may wait 40 ms for the acknowledgement of the one before.
                 let _ = stream.set_nodelay(true);
                 let visit = Visit { seat: Arc::new(seat), shared: Arc::clone(&self.shared) };
-                let (stream, stalled) = stall::watch(stream, self.read_within);
+                let (stream, stalled) = stall::watch(Stream::Plain(stream), self.read_within);
                 let router = router(self.page).with_state(visit);
                 tokio::spawn(answer(stream, stalled, router, stopped.clone()));
             }
@@ -153,7 +155,7 @@ impl Listening {
 
 /// Answers HTTP requests until the connection ends or becomes a WebSocket.
 async fn answer(
-    stream: Watched<TcpStream>,
+    stream: Watched<Stream>,
     stalled: impl Future<Output = ()>,
     router: Router,
     mut stopped: watch::Receiver<()>,

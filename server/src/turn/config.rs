@@ -2,9 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use symbolon_core::rendezvous::Rate;
+use symbolon_core::rendezvous::{Rate, TurnSecret, TurnTerms};
 
 use super::ranges::Network;
 
@@ -26,6 +27,11 @@ pub struct TurnConfig {
     pub realm: String,
     /// What credentials are made with; a fresh random one if none.
     pub secret: Option<String>,
+    /// Where the secret was read, if from a file.
+    pub secret_file: Option<PathBuf>,
+    /// A TURN server elsewhere, in place of this one: its `turn:` and `turns:` addresses. `secret` is its
+    /// `static-auth-secret`.
+    pub external: Vec<String>,
     /// How long credentials are good for.
     pub life: Duration,
     /// Networks into which relays may send, although they are not public.
@@ -57,19 +63,30 @@ pub struct TurnLimits {
     pub strangers: Rate,
 }
 
-/// A TURN server elsewhere that shares a secret with this one.
-#[derive(Debug, Clone)]
-pub struct ExternalTurn {
-    /// `turn:` and `turns:` addresses.
-    pub urls: Vec<String>,
-    /// Its `static-auth-secret`.
-    pub secret: String,
-    /// How long credentials are good for.
-    pub life: Duration,
-}
-
 /// The default life of credentials.
 pub const CREDENTIAL_LIFE: Duration = Duration::from_secs(60 * 60);
+
+impl TurnConfig {
+    /// Whether there is a relay in this server.
+    pub fn listens(&self) -> bool {
+        !self.udp.is_empty() || !self.tcp.is_empty()
+    }
+
+    /// What sessions are told of a relay elsewhere.
+    pub(crate) fn elsewhere(&self) -> Result<Option<TurnTerms>, String> {
+        if self.external.is_empty() {
+            return Ok(None);
+        }
+        if self.listens() {
+            return Err("it is to listen itself and to be elsewhere; name one".to_owned());
+        }
+        let Some(secret) = self.secret.clone() else {
+            return Err("the one elsewhere shares a secret (static-auth-secret); name it too".to_owned());
+        };
+        let secret = TurnSecret::new(secret.into_bytes());
+        Ok(Some(TurnTerms { urls: self.external.clone(), secret, life: self.life }))
+    }
+}
 
 impl Default for TurnLimits {
     fn default() -> Self {
@@ -102,6 +119,8 @@ impl Default for TurnConfig {
             ports: 49152..=65535,
             realm: "symbolon".to_owned(),
             secret: None,
+            secret_file: None,
+            external: Vec::new(),
             life: CREDENTIAL_LIFE,
             allow_private: Vec::new(),
             limits: TurnLimits::default(),

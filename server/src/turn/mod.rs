@@ -33,7 +33,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use config::{ExternalTurn, TurnConfig, TurnLimits};
+pub use config::{TurnConfig, TurnLimits};
 pub use machine::TurnUse;
 pub use ranges::Network;
 

@@ -34,7 +34,7 @@ fn relay() -> TurnConfig {
 
 async fn serve(turn: TurnConfig) -> Server {
     let listen = "127.0.0.1:0".parse().unwrap();
-    Server::bind(Config { listen, turn: Some(turn), bans: false, ..Config::default() }).await.unwrap()
+    Server::bind(Config { listen, turn, bans: false, ..Config::default() }).await.unwrap()
 }
 
 async fn signed_in(server: &Server) -> (Client, Vec<IceServer>) {

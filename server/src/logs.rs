@@ -1,0 +1,20 @@
+//! Where log lines go and how they look.
+
+use std::error::Error;
+
+use symbolon_server::options::Settings;
+use symbolon_server::options::value::LogFormat;
+use tracing_subscriber::EnvFilter;
+
+/// Begins to log.
+pub(crate) fn start(settings: &Settings) -> Result<(), Box<dyn Error>> {
+    let lines = tracing_subscriber::fmt()
+        // The library warns of every datagram that is no STUN: anybody could fill a disk with that.
+        .with_env_filter(settings.log.parse::<EnvFilter>()?.add_directive("stun_types=off".parse()?))
+        .with_writer(std::io::stderr);
+    match settings.log_format {
+        LogFormat::Text => lines.init(),
+        LogFormat::Json => lines.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
