@@ -194,7 +194,7 @@ impl Found {
     async fn own(&mut self, early: &mut Vec<String>) {
         tokio::select! {
             Some(candidate) = self.candidates.recv() => early.push(candidate),
-            _ = self.gathered.wait() => return,
+            () = self.gathered.wait() => return,
         }
         while let Ok(Some(candidate)) = tokio::time::timeout(QUIET, self.candidates.recv()).await {
             early.push(candidate);

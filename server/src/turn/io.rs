@@ -196,7 +196,7 @@ impl Turn {
                 None => self.timer.notified().await,
                 Some(at) => {
                     tokio::time::sleep_until(self.clock.instant(at)).await;
-                    self.drive(|machine, now| machine.handle_timeout(now));
+                    self.drive(Machine::handle_timeout);
                 }
             }
         }

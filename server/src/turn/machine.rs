@@ -235,19 +235,15 @@ impl Machine {
             }
         }
         over.sort_unstable();
-        over.into_iter().for_each(|relay| self.end(relay));
+        for relay in over {
+            self.end(relay);
+        }
     }
 
     fn handle_stun(&mut self, client: Client, bytes: &[u8], now: Now) {
         let Ok(message) = Message::from_bytes(bytes) else { return };
         match (message.class(), message.method()) {
-            (MessageClass::Request, BINDING) => {
-                if self.serves(&client) || self.strangers.may_answer(client.address.ip(), now.monotonic) {
-                    let mapped = XorMappedAddress::new(client.address, message.transaction_id());
-                    let answer = replies::success(&message, &[&mapped], None);
-                    self.outputs.push_back(Output::ToClient(client, answer));
-                }
-            }
+            (MessageClass::Request, BINDING) => self.handle_binding(client, &message, now),
             (MessageClass::Request, _) => self.handle_request(client, &message, now),
             (MessageClass::Indication, SEND) => {
                 let (Ok(peer), Ok(data)) =
@@ -261,6 +257,14 @@ impl Machine {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn handle_binding(&mut self, client: Client, request: &Message<'_>, now: Now) {
+        if self.serves(&client) || self.strangers.may_answer(client.address.ip(), now.monotonic) {
+            let mapped = XorMappedAddress::new(client.address, request.transaction_id());
+            let answer = replies::success(request, &[&mapped], None);
+            self.outputs.push_back(Output::ToClient(client, answer));
         }
     }
 

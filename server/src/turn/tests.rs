@@ -60,7 +60,9 @@ impl World {
     fn ask(&mut self, method: Method, attributes: &[&dyn AttributeWrite]) -> Result<u32, u16> {
         for _ in 0..2 {
             let mut out = Message::builder_request(method, MessageWriteVec::new());
-            attributes.iter().for_each(|attribute| out.add_attribute(*attribute).unwrap());
+            for attribute in attributes {
+                out.add_attribute(*attribute).unwrap();
+            }
             out.add_attribute(&Username::new(&self.username).unwrap()).unwrap();
             out.add_attribute(&Realm::new("symbolon").unwrap()).unwrap();
             let nonce = self.nonce.clone().unwrap_or_else(|| Nonce::new("0-AAAAAAAAAAA").unwrap());

@@ -114,7 +114,9 @@ impl TurnClient {
     /// A request signed with what is known, as bytes.
     pub(crate) fn signed(&self, method: Method, attributes: &[&dyn AttributeWrite]) -> Vec<u8> {
         self.signed_with(method, |out| {
-            attributes.iter().for_each(|attribute| out.add_attribute(*attribute).unwrap());
+            for attribute in attributes {
+                out.add_attribute(*attribute).unwrap();
+            }
         })
     }
 
