@@ -8,14 +8,18 @@
 //!                                         ├─ /healthz
 //!                                         └─ /ws ─ one task per client:
 //!
-//!      Socket ── text, pong ──▶ Connection ── enter, leave, relay ──▶ Registry: rooms, sessions
-//!        ▲                          │ send, ping                          │ notices
-//!        └───────── Outbox ◀────────┴────────────────────────────────────┘  (also into others' outboxes)
+//!      bytes ─ ws::Decoder ── text, ping ──▶ Connection ── enter, leave, relay ──▶ Registry: rooms, sessions
+//!                                               │ send, ping                          │ notices, signals
+//!      socket ◀── Outbox ◀──────────────────────┴─────────────────────────────────────┘  (also into others' outboxes)
 //! ```
 //!
-//! A client's task owns its `Connection`; nobody else touches it. Rooms live in a sharded map: arrivals and departures
-//! hold their room's shard while they are put into the outboxes, so all members hear of them in one order; a signal
-//! holds it shared. Locks are taken in the order room, session, outbox, and none is held across an await.
+//! A client's task owns its `Connection`; nobody else touches it. What a task has for other clients it writes into their
+//! sockets itself, once it has dealt with all that it had read: a signal wakes nobody but the client it is for. An
+//! outbox has no memory while its socket takes what comes, and a client that is idle has no buffer of any kind.
+//!
+//! Rooms live in a sharded map: arrivals and departures hold their room's shard while they are put into the outboxes, so
+//! all members hear of them in one order; a signal holds it shared. Locks are taken in the order room, session, outbox,
+//! and none is held across an await.
 //!
 //! # Layout
 //! - [`config`]: what an operator may choose.
@@ -25,13 +29,16 @@
 //! - `door`: who may connect: bans, and seats in total and per address.
 //! - `listen`: the accept loop and HTTP.
 //! - `stall`: finds readers of the page that do not read.
-//! - `socket`: one WebSocket; the only file that knows the library for it.
+//! - `ws`: WebSocket, without I/O.
+//! - `wire`: a client's byte stream after the upgrade.
 //! - `client`: the loop that drives one client's machine.
-//! - `outbox`: what waits for a client.
+//! - `outbox`: what waits for a client, and the way into its socket.
+//! - `budget`: the memory that all these may take together.
 //! - `registry`: sessions and rooms.
 //! - [`turn`]: STUN and TURN.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod budget;
 mod client;
 mod clock;
 pub mod config;
@@ -41,10 +48,11 @@ mod listen;
 pub mod options;
 mod outbox;
 mod registry;
-mod socket;
 mod stall;
 mod stream;
 pub mod turn;
+mod wire;
+mod ws;
 
 use std::future::Future;
 use std::net::SocketAddr;

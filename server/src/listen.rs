@@ -5,13 +5,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{Request, State};
+use axum::extract::Request;
+use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use symbolon_core::origin;
@@ -19,6 +22,7 @@ use symbolon_core::rendezvous::Terms;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
+use crate::budget::Budget;
 use crate::client::{self, Shared};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -27,7 +31,8 @@ use crate::registry::Registry;
 use crate::stall::Watched;
 use crate::stream::Stream;
 use crate::turn::{Turn, TurnServer};
-use crate::{ServerError, socket, stall};
+use crate::ws::handshake;
+use crate::{ServerError, stall};
 
 /// From the connection, or from the last answer, to the end of the next request's head.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
@@ -50,7 +55,7 @@ pub(crate) struct Listening {
     address: SocketAddr,
     door: Arc<Door>,
     shared: Arc<Shared>,
-    page: bool,
+    router: Router,
     read_within: Duration,
     /// Ends with this.
     _turn: Option<TurnServer>,
@@ -75,20 +80,21 @@ impl Listening {
             terms.turn = Some(turn.terms.clone());
         }
         let terms = Arc::new(terms);
-        let door = Door::new(config.connections, config.connections_per_address, config.bans);
+        let door = Door::new(config.seats(), config.bans);
         let shared = Shared {
-            registry: Registry::new(terms.limits.clients_per_room),
+            registry: Registry::new(terms.limits.clients_per_room, config.rooms, terms.room_enters),
             terms,
             clock,
             turn: turn.as_ref().map(|server| Arc::clone(&server.turn)),
-            outbox: config.outbox,
+            outbox: config.outbox_bytes,
+            budget: Budget::new(config.buffer_bytes),
         };
         Ok(Self {
             listener,
             address,
             door: Arc::new(door),
             shared: Arc::new(shared),
-            page: config.page,
+            router: router(config.page),
             read_within: config.read_within,
             _turn: turn,
         })
@@ -146,8 +152,7 @@ impl Listening {
                 let _ = stream.set_nodelay(true);
                 let visit = Visit { seat: Arc::new(seat), shared: Arc::clone(&self.shared) };
                 let (stream, stalled) = stall::watch(Stream::Plain(stream), self.read_within);
-                let router = router(self.page).with_state(visit);
-                tokio::spawn(answer(stream, stalled, router, stopped.clone()));
+                tokio::spawn(answer(stream, stalled, self.router.clone(), visit, stopped.clone()));
             }
         }
     }
@@ -158,13 +163,19 @@ async fn answer(
     stream: Watched<Stream>,
     stalled: impl Future<Output = ()>,
     router: Router,
+    visit: Visit,
     mut stopped: watch::Receiver<()>,
 ) {
+    let service = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(visit.clone());
+        service.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)
         .max_buf_size(HEAD_BUFFER)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::select! {
         _ = connection => {}
@@ -174,7 +185,7 @@ async fn answer(
     }
 }
 
-fn router(with_page: bool) -> Router<Visit> {
+fn router(with_page: bool) -> Router {
     let router = Router::new().route("/healthz", get(async || "ok")).route(origin::PATH, get(rendezvous));
     if with_page { router.fallback(page) } else { router.route("/", get(no_page)) }
 }
@@ -187,6 +198,15 @@ async fn no_page() -> String {
     format!("A Symbolon rendezvous server. Clients connect to {}.\n", origin::PATH)
 }
 
-async fn rendezvous(State(visit): State<Visit>, request: WebSocketUpgrade) -> Response {
-    socket::accept(request, move |socket| client::serve(socket, visit.seat, visit.shared))
+async fn rendezvous(Extension(visit): Extension<Visit>, mut request: Request) -> Response {
+    let response = handshake::answer(&request);
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let upgrade = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            if let Ok(upgraded) = upgrade.await {
+                client::serve(upgraded, visit.seat, visit.shared).await;
+            }
+        });
+    }
+    response
 }

@@ -3,21 +3,34 @@
 //! Lock order: a room's shard, then a session's shard, then an outbox.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use symbolon_core::id::{SessionId, Topic};
-use symbolon_core::rendezvous::{Notice, RoomFull, TopicState};
-use symbolon_core::signal::{Bytes, RefusalCode};
+use symbolon_core::rendezvous::{Notice, Rate, RoomFull, TopicState};
+use symbolon_core::signal::{Bytes, Encoded, RefusalCode};
+use symbolon_core::time::Now;
 
-use crate::outbox::Outbox;
-use crate::socket::Outgoing;
+use crate::outbox::{Due, Outbox};
+
+/// Why a client is not let into a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotEntered {
+    /// The room, or the server, has no place.
+    Full,
+    /// Too much happens in the room.
+    Busy,
+}
 
 /// Who is connected, who is signed in, and who is in which room.
 #[derive(Debug)]
 pub(crate) struct Registry {
     clients_per_room: usize,
+    most_rooms: usize,
+    room_enters: Rate,
+    /// How many rooms there are; the map would have to be locked to count them.
+    room_count: AtomicUsize,
     sessions: DashMap<SessionId, Arc<Outbox>>,
     rooms: DashMap<Topic, TopicState>,
     /// Every connection, signed in or not, to tell all that the server stops.
@@ -27,9 +40,12 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    pub(crate) fn new(clients_per_room: usize) -> Self {
+    pub(crate) fn new(clients_per_room: usize, most_rooms: usize, room_enters: Rate) -> Self {
         Self {
             clients_per_room,
+            most_rooms,
+            room_enters,
+            room_count: AtomicUsize::new(0),
             sessions: DashMap::new(),
             rooms: DashMap::new(),
             open: DashMap::new(),
@@ -75,48 +91,62 @@ impl Registry {
         self.sessions.remove(&session);
     }
 
+    /// Lets a client in; says how many are told of it.
     pub(crate) fn enter(
         &self,
         topic: Topic,
         session: SessionId,
         announcement: Bytes,
-    ) -> Result<(), RoomFull> {
-        let mut room = self.rooms.entry(topic).or_insert_with(|| TopicState::new(topic));
-        let entered = room.handle_enter(session, announcement, self.clients_per_room);
-        self.tell(&mut room);
-        entered
+        now: Now,
+        due: &mut Due,
+    ) -> Result<usize, NotEntered> {
+        let mut room = match self.rooms.entry(topic) {
+            Entry::Occupied(room) => room.into_ref(),
+            Entry::Vacant(place) => {
+                if self.room_count.fetch_add(1, Ordering::Relaxed) >= self.most_rooms {
+                    self.room_count.fetch_sub(1, Ordering::Relaxed);
+                    return Err(NotEntered::Full);
+                }
+                place.insert(TopicState::new(topic))
+            }
+        };
+        if !room.handle_knock(self.room_enters, now) {
+            return Err(NotEntered::Busy);
+        }
+        room.handle_enter(session, announcement, self.clients_per_room)
+            .map_err(|RoomFull| NotEntered::Full)?;
+        self.tell(&mut room, due);
+        Ok(room.len())
     }
 
-    pub(crate) fn leave(&self, topic: Topic, session: SessionId) {
+    pub(crate) fn leave(&self, topic: Topic, session: SessionId, due: &mut Due) {
         if let Entry::Occupied(mut room) = self.rooms.entry(topic) {
             room.get_mut().handle_leave(session);
-            self.tell(room.get_mut());
+            self.tell(room.get_mut(), due);
             if room.get().is_empty() {
                 room.remove();
+                self.room_count.fetch_sub(1, Ordering::Relaxed);
             }
         }
     }
 
-    pub(crate) fn relay(&self, topic: Topic, from: SessionId, to: SessionId, body: Bytes) {
+    pub(crate) fn relay(&self, topic: Topic, from: SessionId, to: SessionId, body: Encoded, due: &mut Due) {
         if let Some(room) = self.rooms.get(&topic)
-            && let Some(notice) = room.relay(from, to, body)
+            && let Some(relayed) = room.relay(from, to, body)
+            && let Some(outbox) = self.sessions.get(&relayed.to)
         {
-            self.deliver(&notice);
+            outbox.push_relayed(&relayed, due);
         }
     }
 
     /// The room is locked by the caller, so all its clients hear of what happens in it in one order.
-    fn tell(&self, room: &mut TopicState) {
-        while let Some(notice) = room.poll_output() {
-            self.deliver(&notice);
-        }
-    }
-
-    fn deliver(&self, notice: &Notice) {
-        let text = Outgoing::text(notice.message.encode());
-        for session in &notice.to {
-            if let Some(outbox) = self.sessions.get(session) {
-                outbox.push(text.clone());
+    fn tell(&self, room: &mut TopicState, due: &mut Due) {
+        while let Some(Notice { to, message }) = room.poll_output() {
+            let text = message.encode();
+            for session in &to {
+                if let Some(outbox) = self.sessions.get(session) {
+                    outbox.push_text(&text, due);
+                }
             }
         }
     }

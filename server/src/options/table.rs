@@ -124,6 +124,13 @@ static GENERAL: Section = Section {
         .example(r#"["stun:stun.example.org:3478"]"#),
         field!("page", "no-page", bool, config.page, "Whether the page is served at `/`; else a line of text.")
             .inverted(),
+        field!(
+            "threads",
+            "threads",
+            usize,
+            threads,
+            "Threads that serve clients; 0 for one to each processor."
+        ),
         Opt {
             read: |settings, texts| {
                 let text = String::read(texts)?;
@@ -199,6 +206,63 @@ static LIMITS: Section = Section {
             config.connections_per_address,
             "Connections from one IPv4 address or one IPv6 /64."
         ),
+        field!("rooms", "rooms", usize, config.rooms, "Rooms in total."),
+        Opt {
+            read: |settings, texts| {
+                let per_second = u64::read(texts)?;
+                settings.config.connection_rate = Rate { per_second, burst: per_second.saturating_mul(16) };
+                Ok(())
+            },
+            ..field!(
+                "connection_rate",
+                "connection-rate",
+                u64,
+                config.connection_rate.per_second,
+                "Connections a second from one address; sixteen times as many at once."
+            )
+        },
+        Opt {
+            read: |settings, texts| {
+                let per_second = u64::read(texts)?;
+                settings.config.enters = Rate { per_second, burst: per_second.saturating_mul(16) };
+                Ok(())
+            },
+            ..field!(
+                "enter_rate",
+                "enter-rate",
+                u64,
+                config.enters.per_second,
+                "Times a second that one client may enter rooms or announce itself; sixteen times as many at once."
+            )
+        },
+        Opt {
+            read: |settings, texts| {
+                let per_second = u64::read(texts)?;
+                settings.config.room_enters = Rate { per_second, burst: per_second.saturating_mul(32) };
+                Ok(())
+            },
+            ..field!(
+                "room_rate",
+                "room-rate",
+                u64,
+                config.room_enters.per_second,
+                "Times a second that clients may enter one room or announce themselves in it; thirty-two times as many at once."
+            )
+        },
+        Opt {
+            read: |settings, texts| {
+                let per_second = u64::read(texts)?;
+                settings.config.notices = Rate { per_second, burst: per_second.saturating_mul(20) };
+                Ok(())
+            },
+            ..field!(
+                "notice_rate",
+                "notice-rate",
+                u64,
+                config.notices.per_second,
+                "Clients a second that are told of what clients of one address enter; twenty times as many at once."
+            )
+        },
         Opt {
             read: |settings, texts| {
                 let per_second = u64::read(texts)?;
@@ -232,8 +296,16 @@ static LIMITS: Section = Section {
             "outbox_bytes",
             "outbox-bytes",
             usize,
-            config.outbox.bytes,
+            config.outbox_bytes,
             "Bytes that may wait for one client before it is closed as one that does not read."
+        )
+        .bytes(),
+        field!(
+            "buffer_bytes",
+            "buffer-bytes",
+            usize,
+            config.buffer_bytes,
+            "Bytes held for all clients together: what they have not read, and what they have begun to send."
         )
         .bytes(),
         field!(

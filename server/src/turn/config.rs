@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use symbolon_core::rendezvous::{Rate, TurnSecret, TurnTerms};
+use symbolon_core::rendezvous::{Rate, SeatLimits, TurnSecret, TurnTerms};
 
 use super::ranges::Network;
 
@@ -85,6 +85,18 @@ impl TurnConfig {
         };
         let secret = TurnSecret::new(secret.into_bytes());
         Ok(Some(TurnTerms { urls: self.external.clone(), secret, life: self.life }))
+    }
+}
+
+impl TurnLimits {
+    /// Who may have a stream.
+    pub(super) fn seats(&self) -> SeatLimits {
+        SeatLimits {
+            total: self.streams,
+            per_source: self.streams_per_address,
+            arrivals: self.strangers,
+            notices: self.strangers,
+        }
     }
 }
 

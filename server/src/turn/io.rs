@@ -42,7 +42,7 @@ thread_local! {
 #[derive(Debug)]
 pub(crate) struct Turn {
     machine: Mutex<Machine>,
-    clock: Clock,
+    pub(super) clock: Clock,
     listening: Vec<Arc<UdpSocket>>,
     sockets: Mutex<Sockets>,
     ports: RangeInclusive<u16>,
@@ -109,7 +109,7 @@ impl TurnServer {
             ports: config.ports.clone(),
             public,
             timer: Notify::new(),
-            door: Arc::new(Door::new(limits.streams, limits.streams_per_address, false)),
+            door: Arc::new(Door::new(limits.seats(), false)),
             me: me.clone(),
         });
         let mut tasks = JoinSet::new();

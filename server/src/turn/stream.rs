@@ -36,7 +36,7 @@ pub(super) async fn accept(turn: Arc<Turn>, listener: TcpListener) {
             continue;
         };
         let address = canonical(address);
-        let Ok(seat) = turn.door.enter(address.ip(), &open, symbolon_core::time::Now::default()) else {
+        let Ok(seat) = turn.door.enter(address.ip(), &open, turn.clock.now()) else {
             continue;
         };
         let _ = stream.set_nodelay(true);

@@ -37,10 +37,25 @@ const LAST_RETRY: Duration = Duration::from_secs(60);
 pub(super) enum ServerEvent {
     Ready,
     Down,
-    Entered { topic: Topic, peers: Vec<Present> },
-    Arrived { topic: Topic, peer: Present },
-    Left { topic: Topic, session: SessionId },
-    Signal { topic: Topic, from: SessionId, body: Vec<u8> },
+    /// It cannot be reached, for another reason than before.
+    Trouble,
+    Entered {
+        topic: Topic,
+        peers: Vec<Present>,
+    },
+    Arrived {
+        topic: Topic,
+        peer: Present,
+    },
+    Left {
+        topic: Topic,
+        session: SessionId,
+    },
+    Signal {
+        topic: Topic,
+        from: SessionId,
+        body: Vec<u8>,
+    },
 }
 
 enum State {
@@ -277,6 +292,8 @@ impl Servers {
             if now.monotonic >= since + STEADY {
                 server.attempts = 0;
             }
+        } else if server.trouble.as_ref() != Some(&trouble) {
+            self.events.push_back((origin.clone(), ServerEvent::Trouble));
         }
         server.trouble = Some(trouble);
         let delay = back_off(FIRST_RETRY, LAST_RETRY, server.attempts, rng);

@@ -24,7 +24,7 @@ impl Bucket {
         true
     }
 
-    /// Whether nothing of it is used.
+    /// Whether nothing is missing.
     pub fn is_full(&self, now: Duration) -> bool {
         u128::from(self.full_at) <= now.as_nanos()
     }

@@ -21,12 +21,14 @@
 //! - [`bans`]: how long the address of an offender waits.
 //! - [`turn`]: credentials for TURN servers.
 //! - [`bucket`]: how much of a rate is used.
+//! - [`seats`]: what each address takes of the server.
 //! - [`hub`]: a whole server for one thread.
 
 pub mod bans;
 pub mod bucket;
 pub mod connection;
 pub mod hub;
+pub mod seats;
 pub mod terms;
 pub mod topic;
 pub mod turn;
@@ -36,10 +38,11 @@ mod tests;
 #[cfg(test)]
 mod vectors;
 
-pub use bans::{Bans, Source};
+pub use bans::{Banned, Bans, Source};
 pub use bucket::Bucket;
 pub use connection::{CloseReason, Connection, ConnectionOutput, Violation};
 pub use hub::{ConnectionId, Rendezvous, RendezvousOutput};
+pub use seats::{NoSeat, SeatLimits, Seats};
 pub use terms::{Rate, Terms};
 pub use topic::{Notice, RoomFull, TopicState};
 pub use turn::{Pseudonym, TurnSecret, TurnTerms};

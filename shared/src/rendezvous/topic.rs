@@ -1,9 +1,12 @@
 //! One room, as the server knows it: who is there, and who is told what.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
+use super::bucket::Bucket;
+use super::terms::Rate;
 use crate::id::{SessionId, Topic};
-use crate::signal::{Bytes, Present, ServerMessage};
+use crate::signal::{Bytes, Encoded, Present, Relayed, ServerMessage};
+use crate::time::Now;
 
 /// A room has no place left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -27,14 +30,16 @@ pub struct Notice {
 #[derive(Debug)]
 pub struct TopicState {
     topic: Topic,
-    present: BTreeMap<SessionId, Bytes>,
+    /// In order. A list, because most rooms have few clients.
+    present: Vec<Present>,
+    enters: Bucket,
     notices: VecDeque<Notice>,
 }
 
 impl TopicState {
     /// A room with nobody in it.
     pub fn new(topic: Topic) -> Self {
-        Self { topic, present: BTreeMap::new(), notices: VecDeque::new() }
+        Self { topic, present: Vec::new(), enters: Bucket::default(), notices: VecDeque::new() }
     }
 
     /// Whether nobody is in the room.
@@ -47,6 +52,12 @@ impl TopicState {
         self.present.len()
     }
 
+    /// Somebody wants to enter or announces itself anew; false if that is more than `rate` allows this room. Asked before
+    /// [`handle_enter`](Self::handle_enter).
+    pub fn handle_knock(&mut self, rate: Rate, now: Now) -> bool {
+        self.enters.take(rate, 1, now.monotonic)
+    }
+
     /// Lets `session` in, or, if it is inside, changes its announcement. Both ways it gets the list of the others, and
     /// the others are told.
     pub fn handle_enter(
@@ -55,16 +66,21 @@ impl TopicState {
         announcement: Bytes,
         clients_per_room: usize,
     ) -> Result<(), RoomFull> {
-        if self.present.len() >= clients_per_room && !self.present.contains_key(&session) {
+        let place = self.place(session);
+        if self.present.len() >= clients_per_room && place.is_err() {
             return Err(RoomFull);
         }
-        let peers = self
-            .present
-            .iter()
-            .filter(|(other, _)| **other != session)
-            .map(|(other, announcement)| Present { session: *other, announcement: announcement.clone() })
-            .collect();
-        self.present.insert(session, announcement.clone());
+        let peers = self.present.iter().filter(|other| other.session != session).cloned().collect();
+        let present = Present { session, announcement: announcement.clone() };
+        match place {
+            Ok(place) => self.present[place] = present,
+            Err(place) => {
+                if self.present.len() < 4 {
+                    self.present.reserve_exact(1);
+                }
+                self.present.insert(place, present);
+            }
+        }
         let topic = self.topic;
         self.notices
             .push_back(Notice { to: vec![session], message: ServerMessage::Entered { topic, peers } });
@@ -74,17 +90,17 @@ impl TopicState {
 
     /// `session` is gone from the room.
     pub fn handle_leave(&mut self, session: SessionId) {
-        if self.present.remove(&session).is_some() {
+        if let Ok(place) = self.place(session) {
+            self.present.remove(place);
             self.tell_others(session, ServerMessage::Left { topic: self.topic, session });
         }
     }
 
     /// What a signal becomes; nothing unless two different clients of the room are its ends. Changes nothing, so
     /// signals need no exclusive lock.
-    pub fn relay(&self, from: SessionId, to: SessionId, body: Bytes) -> Option<Notice> {
-        let both = from != to && self.present.contains_key(&from) && self.present.contains_key(&to);
-        let message = ServerMessage::Signal { topic: self.topic, from, body };
-        both.then(|| Notice { to: vec![to], message })
+    pub fn relay(&self, from: SessionId, to: SessionId, body: Encoded) -> Option<Relayed> {
+        let both = from != to && self.place(from).is_ok() && self.place(to).is_ok();
+        both.then_some(Relayed { to, topic: self.topic, from, body })
     }
 
     /// What clients are to be told, oldest first.
@@ -96,8 +112,14 @@ impl TopicState {
         notice
     }
 
+    /// Where the session is in the list, or belongs.
+    fn place(&self, session: SessionId) -> Result<usize, usize> {
+        self.present.binary_search_by_key(&session, |present| present.session)
+    }
+
     fn tell_others(&mut self, session: SessionId, message: ServerMessage) {
-        let to: Vec<_> = self.present.keys().copied().filter(|other| *other != session).collect();
+        let to: Vec<_> =
+            self.present.iter().map(|other| other.session).filter(|other| *other != session).collect();
         if !to.is_empty() {
             self.notices.push_back(Notice { to, message });
         }
@@ -157,16 +179,14 @@ mod tests {
     #[test]
     fn rv1_a_signal_needs_both_in_the_room() {
         let mut room = TopicState::new(TOPIC);
+        let body = || Encoded::from(&Bytes(vec![5]));
         room.handle_enter(session(1), Bytes::default(), 10).unwrap();
-        assert_eq!(room.relay(session(1), session(1), Bytes::default()), None);
-        assert_eq!(room.relay(session(1), session(2), Bytes::default()), None);
-        assert_eq!(room.relay(session(2), session(1), Bytes::default()), None);
+        assert_eq!(room.relay(session(1), session(1), body()), None);
+        assert_eq!(room.relay(session(1), session(2), body()), None);
+        assert_eq!(room.relay(session(2), session(1), body()), None);
         room.handle_enter(session(2), Bytes::default(), 10).unwrap();
-        let message = ServerMessage::Signal { topic: TOPIC, from: session(2), body: Bytes(vec![5]) };
-        assert_eq!(
-            room.relay(session(2), session(1), Bytes(vec![5])),
-            Some(Notice { to: vec![session(1)], message })
-        );
+        let relayed = Relayed { to: session(1), topic: TOPIC, from: session(2), body: body() };
+        assert_eq!(room.relay(session(2), session(1), body()), Some(relayed));
     }
 
     #[test]
