@@ -3,11 +3,19 @@
 
 mod support;
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
 use support::{World, deadline, until};
 use symbolon::Peer;
+use symbolon_server::Config;
+use symbolon_server::config::TlsFiles;
 use symbolon_server::turn::{TurnConfig, TurnUse};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsConnector;
 
 /// A relay on this machine, which may send to this machine: there is no other in a test.
 fn relay() -> TurnConfig {
@@ -18,18 +26,22 @@ fn used(world: &World) -> TurnUse {
     world.server.as_ref().unwrap().turn_use().unwrap()
 }
 
-async fn relayed_peer(world: &World, name: &str) -> Peer {
+async fn relayed_peer(world: &World, name: &str, roots: &[Vec<u8>]) -> Peer {
     let mut options = world.options(name);
+    options.rtc.roots = roots.to_vec();
     options.rtc.relay_only = true;
     Peer::open_with(options).await.unwrap()
 }
 
 /// Two peers meet through the relay and through nothing else, and what one writes reaches the other.
 async fn meet_through(turn: TurnConfig) {
-    let world = World::with_relay(turn).await;
-    let a = relayed_peer(&world, "a").await;
+    meet_in(World::with_relay(turn).await, Vec::new()).await;
+}
+
+async fn meet_in(world: World, roots: Vec<Vec<u8>>) {
+    let a = relayed_peer(&world, "a", &roots).await;
     let room = a.create("plans", &[world.origin()]).await.unwrap();
-    let b = relayed_peer(&world, "b").await;
+    let b = relayed_peer(&world, "b", &roots).await;
     let ticket = support::ticket(&a, room).await;
     b.join(&ticket, support::JOIN).await.unwrap();
     let text = "through the relay ".repeat(5000);
@@ -57,6 +69,42 @@ async fn rv7_two_peers_with_nothing_but_the_relay_meet_over_udp() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rv7_two_peers_with_nothing_but_the_relay_meet_over_tcp() {
     meet_through(TurnConfig { tcp: vec!["127.0.0.1:0".parse().unwrap()], ..relay() }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rv7_two_peers_with_nothing_but_the_relay_meet_over_tls() {
+    let authority = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let files = tempfile::tempdir().unwrap();
+    let (certificate, key) = (files.path().join("certificate"), files.path().join("key"));
+    std::fs::write(&certificate, authority.cert.pem()).unwrap();
+    std::fs::write(&key, authority.signing_key.serialize_pem()).unwrap();
+    let tls = TlsFiles { certificate: Some(certificate), key: Some(key) };
+    let turn = TurnConfig { tls: vec!["127.0.0.1:0".parse().unwrap()], ..relay() };
+    let root = authority.cert.der().to_vec();
+    // The peers' own connection goes through somebody who speaks TLS for them: they trust browsers' authorities alone.
+    let front = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("ws://{}", front.local_addr().unwrap());
+    let config =
+        Config { tls, turn, origins: vec![origin.parse().unwrap()], ..support::config("127.0.0.1:0") };
+    let world = World::with(config).await;
+    tokio::spawn(speak_tls(front, world.server.as_ref().unwrap().local_addr(), root.clone()));
+    meet_in(world, vec![root]).await;
+}
+
+async fn speak_tls(front: TcpListener, to: SocketAddr, root: Vec<u8>) {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from(root)).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let tls = TlsConnector::from(Arc::new(config.with_root_certificates(roots).with_no_client_auth()));
+    while let Ok((mut near, _)) = front.accept().await {
+        let tls = tls.clone();
+        tokio::spawn(async move {
+            let far = TcpStream::connect(to).await.unwrap();
+            let mut far = tls.connect("127.0.0.1".try_into().unwrap(), far).await.unwrap();
+            let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+        });
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

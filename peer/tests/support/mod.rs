@@ -68,7 +68,8 @@ impl World {
         Self::with(Config { turn, ..config("127.0.0.1:0") }).await
     }
 
-    async fn with(config: Config) -> Self {
+    /// A server as configured, with a key of its own.
+    pub async fn with(config: Config) -> Self {
         let key = SignKey::from_secret(&rand::random());
         let config = Config { bans: false, key: KeySource::Given(key.clone()), ..config };
         let server = Server::bind(config).await.unwrap();

@@ -15,7 +15,7 @@ use crate::turn::Network;
 pub(super) static TURN: Section = Section {
     name: "turn",
     title: "STUN and TURN",
-    about: "Peers that cannot reach each other directly are relayed. Without `udp` or `tcp` there is no relay here; \
+    about: "Peers that cannot reach each other directly are relayed. Without `udp`, `tcp` or `tls` there is no relay here; \
             with `external`, clients are told of one elsewhere. Credentials are made for each session either way.",
     options: &[
         field!(
@@ -34,6 +34,14 @@ pub(super) static TURN: Section = Section {
             "Where to listen for TURN over TCP, for clients whose network lets no UDP out."
         )
         .example(r#"["0.0.0.0:3478"]"#),
+        field!(
+            "tls",
+            "turn-tls",
+            Vec<SocketAddr>,
+            config.turn.tls,
+            "Where to listen for TURN over TLS, with the server's own certificate; give `host` the name in it."
+        )
+        .example(r#"["0.0.0.0:5349"]"#),
         field!(
             "public",
             "turn-public",

@@ -16,6 +16,8 @@ pub struct TurnConfig {
     pub udp: Vec<SocketAddr>,
     /// Where to listen for TCP.
     pub tcp: Vec<SocketAddr>,
+    /// Where to listen for TLS, with the server's certificate.
+    pub tls: Vec<SocketAddr>,
     /// The name or address under which clients are told to dial. If none: the first of `public`.
     pub host: Option<String>,
     /// The addresses at which relays are reached from outside, at most one of each family. If none: the listening
@@ -69,7 +71,7 @@ pub const CREDENTIAL_LIFE: Duration = Duration::from_secs(60 * 60);
 impl TurnConfig {
     /// Whether there is a relay in this server.
     pub fn listens(&self) -> bool {
-        !self.udp.is_empty() || !self.tcp.is_empty()
+        !(self.udp.is_empty() && self.tcp.is_empty() && self.tls.is_empty())
     }
 
     /// What sessions are told of a relay elsewhere.
@@ -126,6 +128,7 @@ impl Default for TurnConfig {
         Self {
             udp: Vec::new(),
             tcp: Vec::new(),
+            tls: Vec::new(),
             host: None,
             public: Vec::new(),
             ports: 49152..=65535,

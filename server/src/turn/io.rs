@@ -17,6 +17,7 @@ use symbolon_core::time::Now;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{AbortHandle, JoinSet};
+use tokio_rustls::TlsAcceptor;
 
 use super::auth::Gate;
 use super::config::TurnConfig;
@@ -72,21 +73,32 @@ pub(crate) struct TurnServer {
 
 impl TurnServer {
     /// Binds the listening sockets and serves them.
-    pub(crate) fn start(config: &TurnConfig, clock: Clock) -> Result<Self, ServerError> {
+    pub(crate) fn start(
+        config: &TurnConfig,
+        acceptor: Option<TlsAcceptor>,
+        clock: Clock,
+    ) -> Result<Self, ServerError> {
         let udp = bind_all(&config.udp, |address| {
             let socket = std::net::UdpSocket::bind(address)?;
             socket.set_nonblocking(true)?;
             UdpSocket::from_std(socket).map(Arc::new)
         })?;
-        let tcp = bind_all(&config.tcp, |address| {
+        let stream = |address| {
             let socket = std::net::TcpListener::bind(address)?;
             socket.set_nonblocking(true)?;
             TcpListener::from_std(socket)
-        })?;
+        };
+        let (tcp, tls) = (bind_all(&config.tcp, stream)?, bind_all(&config.tls, stream)?);
+        if acceptor.is_none() && !tls.is_empty() {
+            return Err(ServerError::Turn("it is to speak TLS, and the server has no certificate".into()));
+        }
         let heard: Vec<SocketAddr> = udp.iter().filter_map(|socket| socket.local_addr().ok()).collect();
-        let streamed: Vec<SocketAddr> = tcp.iter().filter_map(|socket| socket.local_addr().ok()).collect();
-        let public = public_addresses(config, heard.iter().chain(&streamed));
-        let urls = urls(config, &public, &heard, &streamed)?;
+        let addresses = |all: &[TcpListener]| -> Vec<SocketAddr> {
+            all.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+        };
+        let (streamed, secured) = (addresses(&tcp), addresses(&tls));
+        let public = public_addresses(config, heard.iter().chain(&streamed).chain(&secured));
+        let urls = urls(config, &public, [&heard, &streamed, &secured])?;
         let secret = TurnSecret::new(match &config.secret {
             Some(text) => text.clone().into_bytes(),
             None => rand::random::<[u8; 32]>().to_vec(),
@@ -117,7 +129,10 @@ impl TurnServer {
             tasks.spawn(Arc::clone(&turn).listen(number, Arc::clone(socket)));
         }
         for listener in tcp {
-            tasks.spawn(stream::accept(Arc::clone(&turn), listener));
+            tasks.spawn(stream::accept(Arc::clone(&turn), listener, None));
+        }
+        for listener in tls {
+            tasks.spawn(stream::accept(Arc::clone(&turn), listener, acceptor.clone()));
         }
         tasks.spawn(Arc::clone(&turn).keep_time());
         let stun = IceServer { urls: urls.0, username: String::new(), credential: String::new() };
@@ -342,8 +357,7 @@ fn public_addresses<'a>(config: &TurnConfig, listening: impl Iterator<Item = &'a
 fn urls(
     config: &TurnConfig,
     public: &[IpAddr],
-    udp: &[SocketAddr],
-    tcp: &[SocketAddr],
+    [udp, tcp, tls]: [&[SocketAddr]; 3],
 ) -> Result<(Vec<String>, Vec<String>), ServerError> {
     let address = |ip: &IpAddr| if ip.is_ipv4() { ip.to_string() } else { format!("[{ip}]") };
     let host = config.host.clone().or_else(|| public.first().map(address)).ok_or_else(|| {
@@ -352,7 +366,8 @@ fn urls(
     let stun = udp.first().map(|at| format!("stun:{host}:{}", at.port()));
     let turn = udp.first().map(|at| format!("turn:{host}:{}?transport=udp", at.port()));
     let stream = tcp.first().map(|at| format!("turn:{host}:{}?transport=tcp", at.port()));
-    Ok((stun.into_iter().collect(), turn.into_iter().chain(stream).collect()))
+    let secure = tls.first().map(|at| format!("turns:{host}:{}?transport=tcp", at.port()));
+    Ok((stun.into_iter().collect(), turn.into_iter().chain(stream).chain(secure).collect()))
 }
 
 /// How long to wait after the system had no descriptor for a connection.

@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use super::io::{BREATHER, Turn};
 use super::machine::{Client, Via, canonical};
@@ -22,7 +23,7 @@ const WAITING: usize = 256;
 const READ: usize = 16 * 1024;
 
 /// Serves connections until it is stopped.
-pub(super) async fn accept(turn: Arc<Turn>, listener: TcpListener) {
+pub(super) async fn accept(turn: Arc<Turn>, listener: TcpListener, tls: Option<TlsAcceptor>) {
     let (open, _closed) = mpsc::channel(1);
     // They end with this.
     let mut served = JoinSet::new();
@@ -40,10 +41,13 @@ pub(super) async fn accept(turn: Arc<Turn>, listener: TcpListener) {
             continue;
         };
         let _ = stream.set_nodelay(true);
-        let turn = Arc::clone(&turn);
+        let (turn, tls) = (Arc::clone(&turn), tls.clone());
         served.spawn(async move {
             let _seat = seat;
-            serve(&turn, stream, address).await;
+            let Some(tls) = tls else { return serve(&turn, stream, address).await };
+            if let Ok(Ok(stream)) = tokio::time::timeout(RELAY_WITHIN, tls.accept(stream)).await {
+                serve(&turn, stream, address).await;
+            }
         });
     }
 }

@@ -25,7 +25,7 @@ impl Bucket {
     }
 
     /// Whether nothing is missing.
-    pub fn is_full(&self, now: Duration) -> bool {
+    pub fn is_full(self, now: Duration) -> bool {
         u128::from(self.full_at) <= now.as_nanos()
     }
 }
