@@ -20,9 +20,11 @@
 //! - [`topic`]: one room.
 //! - [`bans`]: how long the address of an offender waits.
 //! - [`hub`]: a whole server for one thread.
+//! - [`cluster`]: several servers that act as one.
 
 pub mod bans;
 mod bucket;
+pub mod cluster;
 pub mod connection;
 pub mod hub;
 pub mod terms;

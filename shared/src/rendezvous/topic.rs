@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::cluster::Elsewhere;
 use crate::id::{SessionId, Topic};
 use crate::signal::{Bytes, Present, ServerMessage};
 
@@ -28,21 +29,23 @@ pub struct Notice {
 pub struct TopicState {
     topic: Topic,
     present: BTreeMap<SessionId, Bytes>,
+    /// Those in the room at other servers of the cluster, and not here.
+    elsewhere: BTreeMap<SessionId, Bytes>,
     notices: VecDeque<Notice>,
 }
 
 impl TopicState {
     /// A room with nobody in it.
     pub fn new(topic: Topic) -> Self {
-        Self { topic, present: BTreeMap::new(), notices: VecDeque::new() }
+        Self { topic, present: BTreeMap::new(), elsewhere: BTreeMap::new(), notices: VecDeque::new() }
     }
 
-    /// Whether nobody is in the room.
+    /// Whether nobody is in the room, other servers aside.
     pub fn is_empty(&self) -> bool {
         self.present.is_empty()
     }
 
-    /// How many clients are in the room.
+    /// How many clients are in the room, other servers aside.
     pub fn len(&self) -> usize {
         self.present.len()
     }
@@ -55,15 +58,19 @@ impl TopicState {
         announcement: Bytes,
         clients_per_room: usize,
     ) -> Result<(), RoomFull> {
-        if self.present.len() >= clients_per_room && !self.present.contains_key(&session) {
+        let inside = self.present.contains_key(&session) || self.elsewhere.contains_key(&session);
+        if self.present.len() + self.elsewhere.len() >= clients_per_room && !inside {
             return Err(RoomFull);
         }
-        let peers = self
+        self.elsewhere.remove(&session);
+        let mut peers: Vec<_> = self
             .present
             .iter()
+            .chain(&self.elsewhere)
             .filter(|(other, _)| **other != session)
             .map(|(other, announcement)| Present { session: *other, announcement: announcement.clone() })
             .collect();
+        peers.sort_by_key(|peer| peer.session);
         self.present.insert(session, announcement.clone());
         let topic = self.topic;
         self.notices
@@ -85,6 +92,43 @@ impl TopicState {
         let both = from != to && self.present.contains_key(&from) && self.present.contains_key(&to);
         let message = ServerMessage::Signal { topic: self.topic, from, body };
         both.then(|| Notice { to: vec![to], message })
+    }
+
+    /// Whether this client is in the room at another server, so that a signal for it goes there.
+    pub fn is_elsewhere(&self, session: SessionId) -> bool {
+        self.elsewhere.contains_key(&session)
+    }
+
+    /// What the cluster says of the room. Clients here are told of what is new to them.
+    pub fn handle_elsewhere(&mut self, what: Elsewhere) {
+        let topic = self.topic;
+        match what {
+            Elsewhere::Cleared => {
+                for (session, _) in std::mem::take(&mut self.elsewhere) {
+                    self.tell_others(session, ServerMessage::Left { topic, session });
+                }
+            }
+            Elsewhere::Arrived(session, announcement) => {
+                let known = self.present.contains_key(&session)
+                    || self.elsewhere.get(&session) == Some(&announcement);
+                if !known {
+                    self.elsewhere.insert(session, announcement.clone());
+                    self.tell_others(session, ServerMessage::Arrived { topic, session, announcement });
+                }
+            }
+            Elsewhere::Left(session) => {
+                if self.elsewhere.remove(&session).is_some() {
+                    self.tell_others(session, ServerMessage::Left { topic, session });
+                }
+            }
+            Elsewhere::Signal { from, to, body } => {
+                let inside = self.elsewhere.contains_key(&from) || self.present.contains_key(&from);
+                if inside && from != to && self.present.contains_key(&to) {
+                    let message = ServerMessage::Signal { topic, from, body };
+                    self.notices.push_back(Notice { to: vec![to], message });
+                }
+            }
+        }
     }
 
     /// What clients are to be told, oldest first.
