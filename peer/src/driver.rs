@@ -26,6 +26,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::doc::Doc;
 use crate::error::{Error, OpenError};
+use crate::host::Host;
 use crate::peer::{Options, PeerEvent};
 use crate::rtc::{Connection, IceServer, Rtc, RtcEvent};
 use crate::socket::{Socket, SocketEvent};
@@ -84,6 +85,7 @@ pub(crate) async fn start(
         rtc: Rtc::new(options.rtc),
         sockets: BTreeMap::new(),
         attempts: 0,
+        host: None,
         connections: HashMap::new(),
         docs: BTreeMap::new(),
         dirty: Vec::new(),
@@ -144,6 +146,8 @@ struct Driver {
     rtc: Rtc,
     sockets: BTreeMap<Origin, Socket>,
     attempts: u64,
+    /// The server that is hosted here.
+    host: Option<Host>,
     connections: HashMap<LinkId, Connection>,
     docs: BTreeMap<RoomId, Doc>,
     /// Rooms whose document was changed from here.
@@ -228,8 +232,11 @@ impl Driver {
         }
         self.sockets.clear();
         self.connections.clear();
-        let Self { store, .. } = self;
+        let Self { store, host, .. } = self;
         drop(store);
+        if let Some(host) = host {
+            host.shutdown().await;
+        }
         // The last handle: the store is closed and the home free before anyone hears of it.
         let _ = tokio::task::spawn_blocking(move || drop(home)).await;
         if let Some(Some(reply)) = closing {
@@ -367,7 +374,8 @@ impl Driver {
         match output {
             Output::Dial { origin } => {
                 self.attempts += 1;
-                let socket = Socket::dial(origin.clone(), self.attempts, self.socket_events.clone());
+                let near = self.host.as_ref().and_then(|host| host.near(&origin));
+                let socket = Socket::dial(origin.clone(), near, self.attempts, self.socket_events.clone());
                 self.sockets.insert(origin, socket);
             }
             Output::HangUp { origin } => {

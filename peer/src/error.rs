@@ -68,6 +68,12 @@ pub enum Error {
     /// The store cannot be written; nothing that was not on disk was told to others.
     #[error("the store cannot be written: {0}; free space or make it writable, then start again")]
     Store(String),
+    /// A server cannot be hosted here.
+    #[error("{0}")]
+    Serve(String),
+    /// A room is to be founded, and there is no server for it.
+    #[error("a room needs a server, and this device hosts none")]
+    NoServer,
     /// The peer was closed.
     #[error("the peer is closed")]
     Closed,
@@ -85,6 +91,8 @@ impl Error {
             Self::Edit(_) => "out_of_range",
             Self::DocumentName(_) => "invalid_name",
             Self::Store(_) => "store",
+            Self::Serve(_) => "serve",
+            Self::NoServer => "no_server",
             Self::Closed => "closed",
         }
     }

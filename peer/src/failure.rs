@@ -43,6 +43,10 @@ impl Failure {
             "no_connection" => "Try again; if it stays so, a firewall may stand between you and all members.",
             "join_under_way" => "Wait for it: `symbolon rooms` shows the room once this device is in.",
             "store" => "Then end the agent with `symbolon down`; the next command starts it anew.",
+            "no_server" => {
+                "Name one with --server or SYMBOLON_SERVER, or host one on this machine: `symbolon up --serve`."
+            }
+            "serve" => "`symbolon up --serve ADDRESS` chooses where to host a server, `--no-serve` ends it.",
             "invalid_name" => "Choose another name.",
             "listen" => "Choose another address with --listen; port 0 lets the system choose.",
             "home" => "Name a directory that you may write with --home or SYMBOLON_HOME.",

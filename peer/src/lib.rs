@@ -5,6 +5,7 @@ pub mod doc;
 mod driver;
 mod edits;
 mod error;
+mod host;
 mod peer;
 pub mod rtc;
 mod socket;
@@ -13,6 +14,7 @@ mod trial;
 
 pub use doc::{DocumentStatus, EditBase, TextChange};
 pub use error::{Error, OpenError};
+pub use host::{Audience, Hosted, Serve};
 pub use peer::{Counters, InviteRequest, Options, Peer, PeerEvent};
 pub use symbolon_core::canvas;
 pub use symbolon_core::canvas::Stroke;

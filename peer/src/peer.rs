@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use symbolon_core::canvas::Stroke;
@@ -15,6 +16,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use crate::doc::{DocumentStatus, EditBase, TextChange};
 use crate::driver::{self, Command};
 use crate::error::{Error, OpenError};
+use crate::host::{Host, Hosted, Serve};
 use crate::rtc;
 
 /// Commands that may wait for the driver.
@@ -110,6 +112,7 @@ pub struct Counters {
 pub struct Peer {
     device: DeviceId,
     name: String,
+    home: Arc<Path>,
     commands: mpsc::Sender<Command>,
     events: broadcast::Sender<PeerEvent>,
 }
@@ -124,8 +127,9 @@ impl Peer {
     pub async fn open_with(options: Options) -> Result<Self, OpenError> {
         let (commands, inbox) = mpsc::channel(COMMANDS);
         let (events, _) = broadcast::channel(EVENTS);
+        let home = Arc::from(options.home.as_path());
         let (device, name) = driver::start(options, inbox, events.clone()).await?;
-        Ok(Self { device, name, commands, events })
+        Ok(Self { device, name, home, commands, events })
     }
 
     /// This device.
@@ -143,7 +147,31 @@ impl Peer {
         self.events.subscribe()
     }
 
-    /// Founds a room.
+    /// Hosts a server in this process, in place of one that is hosted already: rooms that are founded from then on meet
+    /// there unless said otherwise. It ends with the peer.
+    pub async fn serve(&self, serve: &Serve) -> Result<Hosted, Error> {
+        // It may have the port that is asked for.
+        self.stop_serving().await?;
+        let host = Host::start(&self.home, serve).await.map_err(Error::Serve)?;
+        self.ask(|reply| Command::Host { host, reply }).await
+    }
+
+    /// Ends the hosted server, if there is one; says whether there was.
+    pub async fn stop_serving(&self) -> Result<bool, Error> {
+        let host = self.ask(Command::TakeHost).await?;
+        let was = host.is_some();
+        if let Some(host) = host {
+            host.shutdown().await;
+        }
+        Ok(was)
+    }
+
+    /// The server that is hosted here.
+    pub async fn hosted(&self) -> Result<Option<Hosted>, Error> {
+        self.ask(Command::Hosted).await
+    }
+
+    /// Founds a room. Without servers it meets at the one that is hosted here.
     pub async fn create(&self, name: &str, servers: &[Origin]) -> Result<RoomId, Error> {
         let (name, servers) = (name.to_owned(), servers.to_vec());
         self.ask(|reply| Command::Create { name, servers, reply }).await?

@@ -1,15 +1,18 @@
 //! The WebSocket to one server: text goes in, text and pings come out.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use symbolon_core::node::Input;
 use symbolon_core::origin::Origin;
 use symbolon_core::signal::MAX_SERVER_MESSAGE;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 /// Messages that may wait for a server. A server that is this far behind is given up.
 const OUTBOX: usize = 512;
@@ -34,15 +37,20 @@ pub(crate) struct SocketEvent {
 }
 
 impl Socket {
-    /// Begins to connect.
-    pub(crate) fn dial(origin: Origin, attempt: u64, events: mpsc::Sender<SocketEvent>) -> Self {
+    /// Begins to connect; to `near`, if the server is in this process.
+    pub(crate) fn dial(
+        origin: Origin,
+        near: Option<SocketAddr>,
+        attempt: u64,
+        events: mpsc::Sender<SocketEvent>,
+    ) -> Self {
         let (outbox, inbox) = mpsc::channel(OUTBOX);
         let task = tokio::spawn(async move {
             let say = |input| {
                 let (events, origin) = (events.clone(), origin.clone());
                 async move { events.send(SocketEvent { attempt, origin, input }).await.is_ok() }
             };
-            let reason = run(&origin, inbox, say).await;
+            let reason = run(&origin, near, inbox, say).await;
             let input = Input::ServerClosed { origin: origin.clone(), reason };
             let _ = events.send(SocketEvent { attempt, origin, input }).await;
         });
@@ -62,18 +70,17 @@ impl Drop for Socket {
 }
 
 /// Runs one connection to its end and says why it ended.
-async fn run<F>(origin: &Origin, mut inbox: mpsc::Receiver<String>, say: impl Fn(Input) -> F) -> String
+async fn run<F>(
+    origin: &Origin,
+    near: Option<SocketAddr>,
+    mut inbox: mpsc::Receiver<String>,
+    say: impl Fn(Input) -> F,
+) -> String
 where
     F: Future<Output = bool>,
 {
-    let config = WebSocketConfig::default()
-        .read_buffer_size(4096)
-        .write_buffer_size(4096)
-        .max_message_size(Some(MAX_SERVER_MESSAGE))
-        .max_frame_size(Some(MAX_SERVER_MESSAGE));
-    let connect = tokio_tungstenite::connect_async_with_config(origin.socket_url(), Some(config), true);
-    let mut socket = match tokio::time::timeout(CONNECT, connect).await {
-        Ok(Ok((socket, _))) => socket,
+    let mut socket = match tokio::time::timeout(CONNECT, connect(origin, near)).await {
+        Ok(Ok(socket)) => socket,
         Ok(Err(error)) => return plain(&error),
         Err(_) => return "no answer".to_owned(),
     };
@@ -112,6 +119,28 @@ where
             }
         }
     }
+}
+
+async fn connect(
+    origin: &Origin,
+    near: Option<SocketAddr>,
+) -> Result<WebSocketStream<MaybeTlsStream<TcpStream>>, tungstenite::Error> {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(4096)
+        .write_buffer_size(4096)
+        .max_message_size(Some(MAX_SERVER_MESSAGE))
+        .max_frame_size(Some(MAX_SERVER_MESSAGE));
+    let url = origin.socket_url();
+    let (socket, _) = match near {
+        None => tokio_tungstenite::connect_async_with_config(url, Some(config), true).await?,
+        Some(address) => {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            tokio_tungstenite::client_async_with_config(url, MaybeTlsStream::Plain(stream), Some(config))
+                .await?
+        }
+    };
+    Ok(socket)
 }
 
 fn plain(error: &tungstenite::Error) -> String {

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use programs::{Homes, Rendezvous, kill};
 use serde_json::{Value, json};
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "id",
     "create",
     "invite",
@@ -26,6 +26,7 @@ const COMMANDS: [&str; 18] = [
     "draw",
     "leave",
     "up",
+    "status",
     "down",
     "completions",
     "man",
@@ -144,7 +145,7 @@ fn wrong_usage_ends_with_2() {
     for arguments in [
         &[][..],
         &["fly"],
-        &["create", "notes"],
+        &["up", "--no-page"],
         &["create", "notes", "--server", "rooms.example.org"],
         &["invite", "notes", "--expires", "soon"],
         &["invite", "notes", "--uses", "0"],

@@ -20,6 +20,8 @@
 //! # Layout
 //! - [`config`]: what an operator may choose.
 //! - [`key`]: the server's key and its file.
+//! - [`options`]: the same from a file, the environment and flags.
+//! - `stream`: a connection as it was accepted.
 //! - `door`: who may connect: bans, and seats in total and per address.
 //! - `listen`: the accept loop and HTTP.
 //! - `stall`: finds readers of the page that do not read.
@@ -35,10 +37,12 @@ pub mod config;
 mod door;
 pub mod key;
 mod listen;
+pub mod options;
 mod outbox;
 mod registry;
 mod socket;
 mod stall;
+mod stream;
 
 use std::future::Future;
 use std::net::SocketAddr;

@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::door::{Door, Seat};
 use crate::registry::Registry;
 use crate::stall::Watched;
+use crate::stream::Stream;
 use crate::{ServerError, socket, stall};
 
 /// From the connection, or from the last answer, to the end of the next request's head.
@@ -127,7 +128,7 @@ impl Listening {
                 // Without it a relayed signal may wait 40 ms for the acknowledgement of the one before.
                 let _ = stream.set_nodelay(true);
                 let visit = Visit { seat: Arc::new(seat), shared: Arc::clone(&self.shared) };
-                let (stream, stalled) = stall::watch(stream, self.read_within);
+                let (stream, stalled) = stall::watch(Stream::Plain(stream), self.read_within);
                 let router = router(self.page).with_state(visit);
                 tokio::spawn(answer(stream, stalled, router, stopped.clone()));
             }
@@ -137,7 +138,7 @@ impl Listening {
 
 /// Answers HTTP requests until the connection ends or becomes a WebSocket.
 async fn answer(
-    stream: Watched<TcpStream>,
+    stream: Watched<Stream>,
     stalled: impl Future<Output = ()>,
     router: Router,
     mut stopped: watch::Receiver<()>,

@@ -57,6 +57,14 @@ impl Writes {
     }
 }
 
+#[allow(dead_code)]
+impl<S> Watched<S> {
+    /// The stream alone.
+    pub(crate) fn into_inner(self) -> S {
+        self.stream
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,

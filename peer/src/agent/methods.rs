@@ -11,7 +11,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::jsonrpc::{Request, RpcError, params, response};
 use super::texts::{self, MAIN, Snapshots};
-use super::{Agent, canvas, events, members};
+use super::{Agent, canvas, events, members, serving};
 use crate::failure::{self, Failure};
 
 /// What a method gives.
@@ -97,7 +97,7 @@ impl Session {
 
     async fn answer(&self, method: &str, given: Value) -> Result<Answer, RpcError> {
         let result = match method {
-            "hello" => self.hello(&params(given)?),
+            "hello" => self.hello(&params(given)?).await?,
             "create" => self.create(params(given)?).await?,
             "invite" => self.invite(params(given)?).await?,
             "join" => self.join(params(given)?).await?,
@@ -105,6 +105,14 @@ impl Session {
             "room" => describe(&self.room(&params::<InRoom>(given)?.room).await?),
             "members" | "topology" | "presence" | "show" => members::call(self, method, given).await?,
             "servers" => self.servers(&params(given)?).await?,
+            "serve" => {
+                let asked: serving::Asked = params(given)?;
+                self.agent.serving.serve(&self.agent.peer, asked.into()).await?
+            }
+            "stop_serving" => {
+                params::<Nothing>(given)?;
+                json!({ "stopped": self.agent.serving.stop(&self.agent.peer).await? })
+            }
             "leave" => self.leave(params(given)?).await?,
             "wait" => self.wait(params(given)?).await?,
             "subscribe" => return self.subscribe(params(given)?).await,
@@ -134,20 +142,22 @@ impl Session {
         Ok(self.agent.peer.find_room(wanted).await?)
     }
 
-    fn hello(&self, _: &Nothing) -> Value {
+    async fn hello(&self, _: &Nothing) -> Result<Value, RpcError> {
         let peer = &self.agent.peer;
-        json!({
+        Ok(json!({
             "version": env!("CARGO_PKG_VERSION"),
             "device": peer.device(),
             "name": peer.name(),
             "pid": std::process::id(),
             "home": self.agent.home.dir().display().to_string(),
-        })
+            "serving": self.agent.serving.describe(peer).await?,
+        }))
     }
 
     async fn create(&self, given: Create) -> Result<Value, RpcError> {
         let room = self.agent.peer.create(&given.name, &given.servers).await?;
-        Ok(json!({ "room": room, "name": given.name }))
+        let servers = self.room(&room.to_string()).await?.servers;
+        Ok(json!({ "room": room, "name": given.name, "servers": servers }))
     }
 
     async fn invite(&self, given: Invite) -> Result<Value, RpcError> {
@@ -274,6 +284,7 @@ impl Session {
 #[serde(deny_unknown_fields)]
 struct Create {
     name: String,
+    #[serde(default)]
     servers: Vec<Origin>,
 }
 

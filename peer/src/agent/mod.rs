@@ -12,6 +12,7 @@
 //! - `connection`: one program's connection: lines in, lines out, bounds.
 //! - `methods`: what can be asked.
 //! - `members`, `texts`, `canvas`: methods on a room's members, its texts, its documents and drawings.
+//! - `serving`: the server that the agent hosts.
 //! - `events`: what is pushed.
 
 mod canvas;
@@ -21,6 +22,7 @@ mod jsonrpc;
 mod members;
 mod methods;
 pub(crate) mod place;
+pub(crate) mod serving;
 mod texts;
 
 use std::fmt::Write as _;
@@ -34,6 +36,8 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::failure::Failure;
 use place::Home;
+use serde_json::Value;
+use serving::{Choice, Serving};
 
 /// Programs connected at a time. Commands come and go; this leaves room for those that stay.
 const CONNECTIONS: usize = 64;
@@ -42,6 +46,7 @@ const CONNECTIONS: usize = 64;
 struct Agent {
     peer: Peer,
     home: Home,
+    serving: Serving,
     stop: Notify,
 }
 
@@ -49,39 +54,57 @@ struct Agent {
 pub(crate) struct Ready {
     pub(crate) device: String,
     pub(crate) name: String,
+    pub(crate) serving: Value,
 }
 
 /// Opens the home directory and serves until a signal or a `shutdown` request. Tells `ready` once it can be reached.
-pub(crate) fn run(options: Options, home: Home, ready: impl FnOnce(&Ready)) -> Result<(), Failure> {
+pub(crate) fn run(
+    options: Options,
+    home: Home,
+    choice: Choice,
+    ready: impl FnOnce(&Ready),
+) -> Result<(), Failure> {
     // Everything the agent makes is for its owner alone, from the moment it is made.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new("agent", format!("the agent cannot start: {error}")))?
-        .block_on(serve(options, home, ready))
+        .block_on(serve(options, home, choice, ready))
 }
 
-async fn serve(options: Options, home: Home, ready: impl FnOnce(&Ready)) -> Result<(), Failure> {
+async fn serve(
+    options: Options,
+    home: Home,
+    choice: Choice,
+    ready: impl FnOnce(&Ready),
+) -> Result<(), Failure> {
     let system = |error: io::Error| Failure::new("agent", format!("the agent cannot start: {error}"));
     let signals = Signals::new().map_err(system)?;
     let peer = Peer::open_with(options).await?;
+    let serving = Serving::new(home.dir());
+    let begun = serving.begin(&peer, choice).await;
     // The store's lock says that no other agent lives: a socket that is there is a dead one's.
-    let listener = match home.listen() {
+    let listener = match begun.and_then(|()| home.listen()) {
         Ok(listener) => listener,
         Err(failure) => {
             peer.close().await;
             return Err(failure);
         }
     };
-    let agent = Arc::new(Agent { peer, home, stop: Notify::new() });
+    let agent = Arc::new(Agent { peer, home, serving, stop: Notify::new() });
     tracing::info!(version = env!("CARGO_PKG_VERSION"), device = %agent.peer.device(), "the agent is up");
     if tracing::enabled!(tracing::Level::DEBUG) {
         tokio::spawn(events::log(agent.peer.subscribe()));
     }
-    ready(&Ready { device: agent.peer.device().to_string(), name: agent.peer.name().to_owned() });
+    ready(&Ready {
+        device: agent.peer.device().to_string(),
+        name: agent.peer.name().to_owned(),
+        serving: agent.serving.describe(&agent.peer).await?,
+    });
     tokio::select! {
         () = accept(&listener, &agent) => {}
+        () = agent.serving.keep_up(&agent.peer) => {}
         () = agent.stop.notified() => {}
         () = signals.end() => {}
     }

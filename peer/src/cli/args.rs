@@ -58,18 +58,15 @@ Examples:
   symbolon create notes --server wss://rooms.example.org
   symbolon create notes --server wss://a.example.org --server wss://b.example.net
       with two servers, one of which may fail
-  SYMBOLON_SERVER=ws://127.0.0.1:7600 symbolon create notes")]
+  SYMBOLON_SERVER=ws://127.0.0.1:7600 symbolon create notes
+  symbolon up --serve && symbolon create notes
+      with a server that this device hosts")]
     Create {
         /// What to call the room; every member sees it.
         name: String,
         /// Where members find each other; up to 8, repeat the option or separate them by commas.
-        #[arg(
-            long = "server",
-            env = "SYMBOLON_SERVER",
-            value_name = "URL",
-            value_delimiter = ',',
-            required = true
-        )]
+        /// [default: the server that this device hosts]
+        #[arg(long = "server", env = "SYMBOLON_SERVER", value_name = "URL", value_delimiter = ',')]
         servers: Vec<Origin>,
     },
     /// Make a ticket with which others can join.
@@ -204,8 +201,23 @@ Examples:
   symbolon up --user Ada --device-name laptop
       the names others see; they count for a home directory that has none yet
   symbolon up --foreground
-      for a service manager: stays, and ends at SIGTERM")]
-    Up(Up),
+      for a service manager: stays, and ends at SIGTERM
+  symbolon up --serve
+      and host a server at port 7600, where the rooms founded from now on meet
+  symbolon up --serve 0.0.0.0:7600 --serve-as wss://rooms.example.org
+      which others dial by this name, through a proxy that speaks TLS
+  symbolon up --no-serve
+      and host none any longer
+
+A hosted server is the same as symbolon-server. It is hosted whenever the agent runs, until --no-serve, and its key is
+kept, so that members know it again. Rooms that are there already keep the servers they have.")]
+    Up(super::up::Up),
+    /// Show the agent, the server it hosts and the servers of its rooms; starts no agent.
+    #[command(after_help = "\
+Examples:
+  symbolon status
+  symbolon status --json | jq -r '.serving.servers[]'")]
+    Status,
     /// End the agent.
     #[command(after_help = "\
 Examples:
@@ -318,22 +330,6 @@ pub(crate) struct Draw {
 
 /// The points of a line. Under a name, since an option of type `Vec` may be given several times.
 pub(crate) type Line = Vec<(f64, f64)>;
-
-#[derive(Debug, Args)]
-pub(crate) struct Up {
-    /// Stay in the foreground and be the agent.
-    #[arg(long)]
-    pub(crate) foreground: bool,
-    /// Your name, for a home directory that has none yet.
-    #[arg(long, env = "SYMBOLON_USER", value_name = "NAME")]
-    pub(crate) user: Option<String>,
-    /// This device's name, for a home directory that has none yet.
-    #[arg(long, env = "SYMBOLON_DEVICE_NAME", value_name = "NAME")]
-    pub(crate) device_name: Option<String>,
-    /// Leave the terminal's session, so that closing the terminal does not end the agent.
-    #[arg(long, hide = true, requires = "foreground")]
-    pub(crate) own_session: bool,
-}
 
 /// A position in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! # Layout
 //! - `args`: the arguments.
 //! - `client`, `start`: the connection to the agent, which is started if there is none.
-//! - `rooms`, `members`, `texts`, `canvas`, `device`, `page`, `docs`: the commands.
+//! - `rooms`, `members`, `texts`, `canvas`, `device`, `up`, `page`, `docs`: the commands.
 //! - `print`, `qr`: what they print.
 
 mod args;
@@ -18,6 +18,7 @@ mod qr;
 mod rooms;
 mod start;
 mod texts;
+mod up;
 
 use std::process::ExitCode;
 
@@ -67,7 +68,8 @@ fn begin(arguments: Arguments, out: Out) -> Result<(), Failure> {
     let context = Context { home, out, log: arguments.log };
     match arguments.command {
         Command::Id => device::id(&context),
-        Command::Up(up) => device::up(&context, up),
+        Command::Up(given) => up::up(&context, given),
+        Command::Status => up::status(&context),
         Command::Down => device::down(&context),
         Command::Create { name, servers } => rooms::create(&context, &name, &servers),
         Command::Invite(invite) => rooms::invite(&context, &invite),

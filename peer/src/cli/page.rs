@@ -40,7 +40,7 @@ pub(crate) struct Page {
     #[arg(long, value_name = "ADDRESS", default_value_t = (Ipv4Addr::LOCALHOST, PORT).into(), value_parser = loopback)]
     listen: SocketAddr,
     /// A server that the page suggests for new rooms; repeat the option or separate them by commas.
-    /// [default: the servers of your rooms, if the agent is up]
+    /// [default: the server that you host and those of your rooms, if the agent is up]
     #[arg(long = "server", env = "SYMBOLON_SERVER", value_name = "URL", value_delimiter = ',')]
     servers: Vec<Origin>,
     /// Open the page in the browser.
@@ -76,18 +76,24 @@ pub(super) fn page(context: &Context, given: Page) -> Result<(), Failure> {
         .block_on(serve(context, &given, servers))
 }
 
-/// The servers of this home's rooms, in the rooms' order, as far as the agent can be asked.
+/// The server that is hosted here, then those of this home's rooms in the rooms' order, as far as the agent can be asked.
 fn known_servers(context: &Context) -> Vec<Value> {
     // Nothing of the page needs the agent: without it, there is merely nothing to suggest.
-    let rooms = Client::connect(&context.home)
-        .and_then(|agent| agent.map(|mut agent| agent.call("rooms", &json!({}))).transpose());
-    let rooms = rooms.unwrap_or_else(|failure| {
+    let asked = Client::connect(&context.home).and_then(|agent| {
+        let Some(mut agent) = agent else { return Ok(Vec::new()) };
+        let mut has_servers = vec![agent.hello["serving"].take()];
+        if let Value::Array(rooms) = agent.call("rooms", &json!({}))? {
+            has_servers.extend(rooms);
+        }
+        Ok(has_servers)
+    });
+    let asked = asked.unwrap_or_else(|failure| {
         tracing::debug!("no servers to suggest: {}", failure.message);
-        None
+        Vec::new()
     });
     let mut servers = Vec::new();
-    for room in rooms.iter().filter_map(Value::as_array).flatten() {
-        for server in room["servers"].as_array().into_iter().flatten() {
+    for one in &asked {
+        for server in one["servers"].as_array().into_iter().flatten() {
             if !servers.contains(server) {
                 servers.push(server.clone());
             }

@@ -20,7 +20,7 @@ const MAX_TICKET: u64 = 64 << 10;
 pub(super) fn create(context: &Context, name: &str, servers: &[Origin]) -> Result<(), Failure> {
     let made = context.agent()?.call("create", &json!({ "name": name, "servers": servers }))?;
     context.out.either(&made, || {
-        let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
+        let servers: Vec<&str> = list(&made["servers"]).map(word).collect();
         format!(
             "Founded {name}.\n\n  room     {}\n  servers  {}\n\nInvite someone:\n  {}",
             word(&made["room"]),

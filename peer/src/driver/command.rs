@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::Driver;
 use crate::doc::{Doc, DocError, DocumentStatus, EditBase, TextChange};
 use crate::error::Error;
+use crate::host::{Host, Hosted};
 use crate::peer::{Counters, PeerEvent};
 
 type Reply<T> = oneshot::Sender<T>;
@@ -46,6 +47,9 @@ pub(crate) enum Command {
     Counters(Reply<Counters>),
     ResetLink { room: RoomId, device: DeviceId, reply: Reply<Result<(), Error>> },
     NetworkChanged(Reply<()>),
+    Host { host: Host, reply: Reply<Hosted> },
+    TakeHost(Reply<Option<Host>>),
+    Hosted(Reply<Option<Hosted>>),
     Close(Reply<()>),
 }
 
@@ -54,7 +58,11 @@ impl Driver {
         let now = self.now();
         match command {
             Command::Create { name, servers, reply } => {
-                let result = self.node.create_room(&name, &servers, now).map_err(Error::from);
+                let servers = if servers.is_empty() { self.own_servers() } else { servers };
+                let result = match &servers[..] {
+                    [] => Err(Error::NoServer),
+                    servers => self.node.create_room(&name, servers, now).map_err(Error::from),
+                };
                 self.answer(reply, result);
             }
             Command::Invite { room, options, reply } => {
@@ -155,9 +163,24 @@ impl Driver {
                 self.node.handle(symbolon_core::node::Input::NetworkChanged, now);
                 let _ = reply.send(());
             }
+            Command::Host { host, reply } => {
+                let hosted = host.hosted().clone();
+                self.host = Some(host);
+                // Whoever waits to dial it again need not wait any longer.
+                self.node.handle(symbolon_core::node::Input::NetworkChanged, now);
+                let _ = reply.send(hosted);
+            }
+            Command::TakeHost(reply) => drop(reply.send(self.host.take())),
+            Command::Hosted(reply) => {
+                let _ = reply.send(self.host.as_ref().map(|host| host.hosted().clone()));
+            }
             // The loop ends on it.
             Command::Close(reply) => drop(reply),
         }
+    }
+
+    fn own_servers(&self) -> Vec<Origin> {
+        self.host.as_ref().map(|host| host.hosted().servers.clone()).unwrap_or_default()
     }
 
     /// Answers once all that the command led to is on disk.

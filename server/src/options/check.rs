@@ -1,0 +1,88 @@
+//! What holds and where it came from, and what is wrong with it.
+
+use std::fmt::Write as _;
+
+use super::table::SECTIONS;
+use super::{Given, Loaded, Settings, Source};
+
+/// Something an operator should know of a configuration that can be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// The server would not start, or not do what it is told.
+    Wrong(String),
+    /// It may be meant.
+    Odd(String),
+}
+
+/// What the values say together.
+pub fn findings(settings: &Settings) -> Vec<Finding> {
+    let config = &settings.config;
+    let mut found = Vec::new();
+    let mut odd = |text: String| found.push(Finding::Odd(text));
+    if config.origins.is_empty() && config.listen.ip().is_unspecified() {
+        odd(format!(
+            "clients cannot sign in at {}; name what they dial with `origins`, such as wss://rooms.example.org",
+            config.listen
+        ));
+    }
+    if config.ping_every >= config.dead_after {
+        odd("`limits.ping_interval` is not shorter than `limits.dead_after`: silent clients are closed unasked".into());
+    }
+    if config.connections_per_address > config.connections {
+        odd("`limits.connections_per_address` is more than `limits.connections`: one address may take all places"
+            .into());
+    }
+    if !config.bans {
+        odd("`limits.bans` is off: clients that break the protocol may come back at once".into());
+    }
+    found
+}
+
+/// What `check` prints: every value with where it came from, and the findings. An error if the server would not start.
+pub fn report(given: &Given) -> Result<String, String> {
+    let loaded = match given.load() {
+        Ok(loaded) => loaded,
+        Err(wrong) => return Err(lines("error", &wrong)),
+    };
+    let mut out = values(&loaded);
+    let mut wrong = Vec::new();
+    for finding in findings(&loaded.settings) {
+        match finding {
+            Finding::Odd(text) => {
+                let _ = writeln!(out, "warning: {text}");
+            }
+            Finding::Wrong(text) => wrong.push(text),
+        }
+    }
+    if wrong.is_empty() {
+        out.push_str("the configuration is good\n");
+        Ok(out)
+    } else {
+        Err(out + &lines("error", &wrong))
+    }
+}
+
+fn lines(what: &str, texts: &[String]) -> String {
+    texts.iter().fold(String::new(), |out, text| out + what + ": " + text + "\n")
+}
+
+fn values(loaded: &Loaded) -> String {
+    let mut out = String::new();
+    let mut sources = loaded.sources.iter();
+    for section in SECTIONS {
+        if !section.name.is_empty() {
+            let _ = writeln!(out, "\n[{}]", section.name);
+        }
+        for (option, source) in sources.by_ref().take(section.options.len()) {
+            let shown = option.shown(&loaded.settings);
+            let value = match (shown.as_str(), source, option.default) {
+                ("" | "[]", Source::Default, Some(words)) => format!("# {} = {words}", option.key),
+                ("", ..) => format!("# {} is not set", option.key),
+                (shown, ..) => format!("{} = {shown}", option.key),
+            };
+            let _ = writeln!(out, "{value:<48} # {source}");
+        }
+    }
+    out.push('\n');
+    out
+}

@@ -1,0 +1,277 @@
+//! The options. `docs/CONFIGURATION.md` is written from here: `cargo run -p symbolon-server -- config --markdown`.
+
+use std::time::Duration;
+
+use symbolon_core::origin::Origin;
+use symbolon_core::rendezvous::Rate;
+use symbolon_core::signal::{IceServer, MAX_CLIENTS_PER_ROOM, MAX_MESSAGE};
+
+use super::value::{Form, LogFormat, Value};
+use super::{Opt, Section};
+use crate::key::KeySource;
+
+/// Every section, in the order in which they are documented.
+pub const SECTIONS: &[&Section] = &[&GENERAL, &LIMITS];
+
+/// An option whose value is one field: key in the file, flag, type, field, help.
+macro_rules! field {
+    ($key:literal, $flag:literal, $type:ty, $first:ident $(. $more:ident)*, $help:literal) => {
+        $crate::options::Opt {
+            key: $key,
+            flag: $flag,
+            inverted: false,
+            form: <$type as $crate::options::value::Value>::FORM,
+            placeholder: <$type as $crate::options::value::Value>::PLACEHOLDER,
+            example: "",
+            default: None,
+            help: $help,
+            reloads: false,
+            secret: false,
+            read: |settings, texts| {
+                settings.$first$(.$more)* = <$type as $crate::options::value::Value>::read(texts)?;
+                Ok(())
+            },
+            show: |settings| $crate::options::value::Value::show(&settings.$first$(.$more)*),
+        }
+    };
+}
+#[allow(unused_imports)]
+pub(crate) use field;
+
+impl Opt {
+    /// Can be changed in a running server.
+    pub const fn reloads(self) -> Self {
+        Self { reloads: true, ..self }
+    }
+
+    /// Is never shown.
+    pub const fn secret(self) -> Self {
+        Self { secret: true, ..self }
+    }
+
+    /// Is this in the example file, where the default is nothing.
+    pub const fn example(self, example: &'static str) -> Self {
+        Self { example, ..self }
+    }
+
+    /// Has a default that only words can tell.
+    pub const fn default(self, default: &'static str) -> Self {
+        Self { default: Some(default), ..self }
+    }
+
+    const fn inverted(self) -> Self {
+        Self { inverted: true, ..self }
+    }
+
+    const fn bytes(self) -> Self {
+        Self { placeholder: "BYTES", ..self }
+    }
+}
+
+static GENERAL: Section = Section {
+    name: "",
+    title: "General",
+    about: "These stand at the top of the file, before the first section.",
+    options: &[
+        field!(
+            "listen",
+            "listen",
+            std::net::SocketAddr,
+            config.listen,
+            "Address and port to listen on; port 0 lets the system choose."
+        ),
+        field!(
+            "origins",
+            "origin",
+            Vec<Origin>,
+            config.origins,
+            "The addresses that clients dial, such as wss://rooms.example.org."
+        )
+        .example(r#"["wss://rooms.example.org"]"#)
+        .default("ws:// and the address listened on"),
+        field!(
+            "key_file",
+            "key-file",
+            KeySource,
+            config.key,
+            "File with the server's key, made if missing; `none` for a new key at every start."
+        )
+        .default("symbolon-server/key in $XDG_STATE_HOME or ~/.local/state")
+        .example(r#""/var/lib/symbolon/key""#),
+        Opt {
+            read: |settings, texts| {
+                let urls: Vec<String> = Vec::read(texts)?;
+                let known = ["stun:", "stuns:", "turn:", "turns:"];
+                if let Some(odd) = urls.iter().find(|url| !known.iter().any(|known| url.starts_with(known))) {
+                    return Err(format!("{odd:?} is no STUN or TURN server; write stun:stun.example.org:3478"));
+                }
+                let server =
+                    |url| IceServer { urls: vec![url], username: String::new(), credential: String::new() };
+                settings.config.ice_servers = urls.into_iter().map(server).collect();
+                Ok(())
+            },
+            show: |settings| settings.config.ice_servers.iter().flat_map(|server| server.urls.clone()).collect(),
+            form: Form::List,
+            placeholder: "URL",
+            ..field!(
+                "ice_servers",
+                "ice-server",
+                String,
+                log,
+                "STUN or TURN servers that clients are told to use, such as stun:stun.example.org:3478."
+            )
+        }
+        .example(r#"["stun:stun.example.org:3478"]"#),
+        field!("page", "no-page", bool, config.page, "Whether the page is served at `/`; else a line of text.")
+            .inverted(),
+        Opt {
+            read: |settings, texts| {
+                let text = String::read(texts)?;
+                text.parse::<tracing_subscriber::EnvFilter>().map_err(|error| error.to_string())?;
+                settings.log = text;
+                Ok(())
+            },
+            placeholder: "FILTER",
+            ..field!(
+                "log",
+                "log",
+                String,
+                log,
+                "What to log on stderr: error, warn, info, debug, trace, or a filter such as `symbolon_server=debug`."
+            )
+        }
+        .reloads(),
+        field!(
+            "log_format",
+            "log-format",
+            LogFormat,
+            log_format,
+            "How to log: `text` for people, `json` for programs, one object a line."
+        ),
+    ],
+};
+
+static LIMITS: Section = Section {
+    name: "limits",
+    title: "Limits",
+    about: "What one client, one room, one address and all together may use (PROTOCOL.md §5.7), and how long silence \
+            may last (§5.8).",
+    options: &[
+        Opt {
+            read: |settings, texts| {
+                settings.config.limits.message = at_most(texts, MAX_MESSAGE)?;
+                Ok(())
+            },
+            ..field!(
+                "message_bytes",
+                "message-bytes",
+                usize,
+                config.limits.message,
+                "Largest message, in bytes; at most 98304."
+            )
+        }
+        .bytes(),
+        field!(
+            "rooms_per_client",
+            "rooms-per-client",
+            usize,
+            config.limits.rooms,
+            "Rooms one client may be in."
+        ),
+        Opt {
+            read: |settings, texts| {
+                settings.config.limits.clients_per_room = at_most(texts, MAX_CLIENTS_PER_ROOM)?;
+                Ok(())
+            },
+            ..field!(
+                "clients_per_room",
+                "clients-per-room",
+                usize,
+                config.limits.clients_per_room,
+                "Clients one room may hold; at most 256."
+            )
+        },
+        field!("connections", "connections", usize, config.connections, "Connections in total."),
+        field!(
+            "connections_per_address",
+            "connections-per-address",
+            usize,
+            config.connections_per_address,
+            "Connections from one IPv4 address or one IPv6 /64."
+        ),
+        Opt {
+            read: |settings, texts| {
+                let per_second = u64::read(texts)?;
+                settings.config.messages = Rate { per_second, burst: per_second.saturating_mul(10) };
+                Ok(())
+            },
+            ..field!(
+                "message_rate",
+                "message-rate",
+                u64,
+                config.messages.per_second,
+                "Messages a second from one client; ten times as many at once."
+            )
+        },
+        Opt {
+            read: |settings, texts| {
+                let per_second = u64::read(texts)?;
+                settings.config.bytes = Rate { per_second, burst: per_second.saturating_mul(8) };
+                Ok(())
+            },
+            ..field!(
+                "byte_rate",
+                "byte-rate",
+                u64,
+                config.bytes.per_second,
+                "Bytes a second from one client; eight times as many at once."
+            )
+        }
+        .bytes(),
+        field!(
+            "outbox_bytes",
+            "outbox-bytes",
+            usize,
+            config.outbox.bytes,
+            "Bytes that may wait for one client before it is closed as one that does not read."
+        )
+        .bytes(),
+        field!(
+            "ping_interval",
+            "ping-interval",
+            Duration,
+            config.ping_every,
+            "Silence after which a client is pinged: 25s, 500ms, 2m."
+        ),
+        field!(
+            "dead_after",
+            "dead-after",
+            Duration,
+            config.dead_after,
+            "Silence after which a client counts as dead."
+        ),
+        field!(
+            "idle_after",
+            "idle-after",
+            Duration,
+            config.idle_after,
+            "Time in no room after which a client is closed."
+        ),
+        field!(
+            "bans",
+            "no-bans",
+            bool,
+            config.bans,
+            "Whether the addresses of clients that break the protocol wait; false for tests and benchmarks."
+        )
+        .inverted(),
+    ],
+};
+
+fn at_most(texts: &[String], most: usize) -> Result<usize, String> {
+    match usize::read(texts)? {
+        0 => Err("at least 1".to_owned()),
+        number if number > most => Err(format!("{number} is more than the protocol allows, {most}")),
+        number => Ok(number),
+    }
+}
