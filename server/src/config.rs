@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use symbolon_core::crypto::keys::SignKey;
 use symbolon_core::origin::Origin;
-use symbolon_core::rendezvous::{Rate, Terms};
+use symbolon_core::rendezvous::{Rate, SeatLimits, Terms};
 use symbolon_core::signal::{IceServer, Limits, MAX_CLIENTS_PER_ROOM, MAX_MESSAGE};
 
+use crate::cluster::ClusterConfig;
 use crate::key::KeySource;
 
 /// A server's configuration.
@@ -31,8 +32,20 @@ pub struct Config {
     pub connections: usize,
     /// Connections from one IPv4 address or one IPv6 /64.
     pub connections_per_address: usize,
-    /// What may wait for one client.
-    pub outbox: OutboxLimits,
+    /// Connections a second from one such address.
+    pub connection_rate: Rate,
+    /// Rooms in total.
+    pub rooms: usize,
+    /// How often one client may enter rooms or announce itself.
+    pub enters: Rate,
+    /// How often clients may enter one room or announce themselves in it.
+    pub room_enters: Rate,
+    /// How many clients may be told of what clients of one address enter.
+    pub notices: Rate,
+    /// Bytes that may wait for one client before it counts as one that does not read.
+    pub outbox_bytes: usize,
+    /// Bytes held for all clients together: what they have not read, and what they have begun to send.
+    pub buffer_bytes: usize,
     /// From the connection to a valid hello.
     pub hello_within: Duration,
     /// Silence after which a client is pinged.
@@ -47,22 +60,8 @@ pub struct Config {
     pub page: bool,
     /// How long a client that asked for a file may read nothing of it.
     pub read_within: Duration,
-}
-
-/// What may wait for one client before it counts as one that does not read.
-#[derive(Debug, Clone, Copy)]
-pub struct OutboxLimits {
-    /// Bytes of JSON.
-    pub bytes: usize,
-    /// Messages.
-    pub messages: usize,
-}
-
-impl Default for OutboxLimits {
-    fn default() -> Self {
-        // A newcomer in a room of 256 may be sent an offer of 4 KiB by each, all at once.
-        Self { bytes: 1024 * 1024, messages: 4096 }
-    }
+    /// The other servers, if this one is not alone.
+    pub cluster: ClusterConfig,
 }
 
 impl Default for Config {
@@ -79,7 +78,17 @@ impl Default for Config {
             connections: 10_000,
             // A school or an office behind one address.
             connections_per_address: 256,
-            outbox: OutboxLimits::default(),
+            // All of an office at once, and again when the server is back; then one every 30 ms.
+            connection_rate: Rate { per_second: 32, burst: 512 },
+            rooms: 100_000,
+            enters: terms.enters,
+            room_enters: terms.room_enters,
+            // A room of 256 clients of one address that fills at once, and in which each announces itself anew, tells
+            // 100 000 times of somebody.
+            notices: Rate { per_second: 20_000, burst: 400_000 },
+            // A newcomer in a room of 256 may be sent an offer of 4 KiB by each, all at once.
+            outbox_bytes: 1024 * 1024,
+            buffer_bytes: 256 * 1024 * 1024,
             hello_within: terms.hello_within,
             ping_every: terms.ping_every,
             dead_after: terms.dead_after,
@@ -87,11 +96,22 @@ impl Default for Config {
             bans: true,
             page: true,
             read_within: Duration::from_secs(30),
+            cluster: ClusterConfig::default(),
         }
     }
 }
 
 impl Config {
+    /// What one address, and all together, may take.
+    pub(crate) fn seats(&self) -> SeatLimits {
+        SeatLimits {
+            total: self.connections,
+            per_source: self.connections_per_address,
+            arrivals: self.connection_rate,
+            notices: self.notices,
+        }
+    }
+
     /// The terms for a server with this key that listens at `address`.
     pub(crate) fn terms(&self, key: SignKey, address: SocketAddr) -> Terms {
         let origins = if self.origins.is_empty() { own_origins(address) } else { self.origins.clone() };
@@ -106,6 +126,8 @@ impl Config {
             },
             messages: self.messages,
             bytes: self.bytes,
+            enters: self.enters,
+            room_enters: self.room_enters,
             hello_within: self.hello_within,
             ping_every: self.ping_every,
             dead_after: self.dead_after,

@@ -1,11 +1,10 @@
 //! Who may connect: bans, and seats in total and per address.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use symbolon_core::rendezvous::{Bans, Source};
+use symbolon_core::rendezvous::{Banned, Bans, NoSeat, SeatLimits, Seats, Source};
 use symbolon_core::time::Now;
 use tokio::sync::mpsc;
 
@@ -13,24 +12,20 @@ use tokio::sync::mpsc;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Turned {
     Banned,
-    Full,
-    AddressFull,
+    NoSeat(NoSeat),
 }
 
-/// Asked once per connection, never while a signal is relayed.
+/// Asked once per connection and when somebody enters a room, never while a signal is relayed.
 #[derive(Debug)]
 pub(crate) struct Door {
     bans: bool,
-    connections: usize,
-    connections_per_address: usize,
     inside: Mutex<Inside>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inside {
     bans: Bans,
-    total: usize,
-    by_source: HashMap<Source, usize>,
+    seats: Seats,
 }
 
 /// A place at the server; given back when dropped.
@@ -42,9 +37,23 @@ pub(crate) struct Seat {
     _open: mpsc::Sender<()>,
 }
 
+/// Who is inside and who waits outside, for the operator.
+#[derive(Debug, Clone)]
+#[allow(dead_code)]
+pub(crate) struct DoorSnapshot {
+    /// Connections.
+    pub(crate) taken: usize,
+    /// The addresses with the most connections, most first.
+    pub(crate) busiest: Vec<(Source, usize)>,
+    /// The addresses that wait, those that wait longest first.
+    pub(crate) banned: Vec<Banned>,
+    /// How many addresses wait.
+    pub(crate) banned_count: usize,
+}
+
 impl Door {
-    pub(crate) fn new(connections: usize, connections_per_address: usize, bans: bool) -> Self {
-        Self { bans, connections, connections_per_address, inside: Mutex::default() }
+    pub(crate) fn new(seats: SeatLimits, bans: bool) -> Self {
+        Self { bans, inside: Mutex::new(Inside { bans: Bans::default(), seats: Seats::new(seats) }) }
     }
 
     /// A seat for a connection from `address`.
@@ -59,16 +68,28 @@ impl Door {
         if inside.bans.waiting(source, now).is_some() {
             return Err(Turned::Banned);
         }
-        if inside.total >= self.connections {
-            return Err(Turned::Full);
-        }
-        let here = inside.by_source.entry(source).or_default();
-        if *here >= self.connections_per_address {
-            return Err(Turned::AddressFull);
-        }
-        *here += 1;
-        inside.total += 1;
+        inside.seats.handle_enter(source, now).map_err(Turned::NoSeat)?;
         Ok(Seat { door: Arc::clone(self), source, _open: open.clone() })
+    }
+
+    /// Other limits from now on.
+    #[allow(dead_code)]
+    pub(crate) fn set_limits(&self, seats: SeatLimits) {
+        self.lock().seats.set_limits(seats);
+    }
+
+    /// What the operator is shown, with at most `most` addresses of each kind.
+    #[allow(dead_code)]
+    pub(crate) fn snapshot(&self, most: usize, now: Now) -> DoorSnapshot {
+        let inside = self.lock();
+        let mut busiest: Vec<_> = inside.seats.by_source().collect();
+        busiest.sort_by_key(|(_, taken)| std::cmp::Reverse(*taken));
+        busiest.truncate(most);
+        let mut banned: Vec<_> = inside.bans.all_waiting(now).collect();
+        banned.sort_by_key(|banned| std::cmp::Reverse(banned.wait));
+        let banned_count = banned.len();
+        banned.truncate(most);
+        DoorSnapshot { taken: inside.seats.taken(), busiest, banned, banned_count }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {
@@ -83,38 +104,45 @@ impl Seat {
     }
 }
 
+impl Seat {
+    /// A client here has entered a room, and so many are told. False if that is too many.
+    pub(crate) fn told(&self, clients: usize, now: Now) -> bool {
+        self.door.lock().seats.handle_notices(self.source, clients, now)
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut inside = self.door.lock();
-        inside.total -= 1;
-        if let Some(here) = inside.by_source.get_mut(&self.source) {
-            *here -= 1;
-            if *here == 0 {
-                inside.by_source.remove(&self.source);
-            }
-        }
+        self.door.lock().seats.handle_leave(self.source);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use symbolon_core::rendezvous::Rate;
+
     use super::*;
 
     #[test]
-    fn rv5_seats_are_limited_and_given_back() {
-        let door = Arc::new(Door::new(3, 2, true));
+    fn rv5_seats_are_limited_and_given_back_and_the_operator_sees_who_has_them() {
+        let rate = Rate { per_second: 100, burst: 100 };
+        let door =
+            Arc::new(Door::new(SeatLimits { total: 3, per_source: 2, arrivals: rate, notices: rate }, true));
         let (open, _) = mpsc::channel(1);
         let now = Now { monotonic: Duration::ZERO, unix_ms: 0 };
         let enter = |n: u8| door.enter(IpAddr::from([192, 0, 2, n]), &open, now);
         let (first, _second) = (enter(1).unwrap(), enter(1).unwrap());
-        assert_eq!(enter(1).unwrap_err(), Turned::AddressFull);
+        assert_eq!(enter(1).unwrap_err(), Turned::NoSeat(NoSeat::SourceFull));
         let third = enter(2).unwrap();
-        assert_eq!(enter(3).unwrap_err(), Turned::Full);
+        assert_eq!(enter(3).unwrap_err(), Turned::NoSeat(NoSeat::Full));
         drop(third);
         assert!(enter(3).is_ok());
         assert_eq!(first.offence(now), Some(Duration::from_secs(1)));
         drop(first);
         assert_eq!(enter(1).unwrap_err(), Turned::Banned);
-        assert_eq!(door.lock().by_source.len(), 1);
+        let seen = door.snapshot(10, now);
+        let one = Source::from(IpAddr::from([192, 0, 2, 1]));
+        assert_eq!((seen.taken, seen.busiest, seen.banned_count), (1, vec![(one, 1)], 1));
+        assert_eq!(seen.banned[0].source, one);
     }
 }

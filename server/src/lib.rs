@@ -1,21 +1,25 @@
 //! The rendezvous server: brings the clients of a room together, relays their sealed signals, and need not be trusted.
 //!
 //! Every rule is in [`symbolon_core::rendezvous`]; here are sockets, timers and the maps in which the rules' machines
-//! live. Left out: TLS, TURN, sign-in policies, and several servers acting as one.
+//! live. Left out: TLS, TURN and sign-in policies.
 //!
 //! ```text
 //!   accept ─ Door (bans, seats) ─ HTTP/1 ─┬─ /         the page, from the crate that holds it
 //!                                         ├─ /healthz
 //!                                         └─ /ws ─ one task per client:
 //!
-//!      Socket ── text, pong ──▶ Connection ── enter, leave, relay ──▶ Registry: rooms, sessions
-//!        ▲                          │ send, ping                          │ notices
-//!        └───────── Outbox ◀────────┴────────────────────────────────────┘  (also into others' outboxes)
+//!      bytes ─ ws::Decoder ── text, ping ──▶ Connection ── enter, leave, relay ──▶ Registry: rooms, sessions
+//!                                               │ send, ping                          │ notices, signals
+//!      socket ◀── Outbox ◀──────────────────────┴─────────────────────────────────────┘  (also into others' outboxes)
 //! ```
 //!
-//! A client's task owns its `Connection`; nobody else touches it. Rooms live in a sharded map: arrivals and departures
-//! hold their room's shard while they are put into the outboxes, so all members hear of them in one order; a signal
-//! holds it shared. Locks are taken in the order room, session, outbox, and none is held across an await.
+//! A client's task owns its `Connection`; nobody else touches it. What a task has for other clients it writes into their
+//! sockets itself, once it has dealt with all that it had read: a signal wakes nobody but the client it is for. An
+//! outbox has no memory while its socket takes what comes, and a client that is idle has no buffer of any kind.
+//!
+//! Rooms live in a sharded map: arrivals and departures hold their room's shard while they are put into the outboxes, so
+//! all members hear of them in one order; a signal holds it shared. Locks are taken in the order room, session, outbox,
+//! and none is held across an await.
 //!
 //! # Layout
 //! - [`config`]: what an operator may choose.
@@ -25,14 +29,19 @@
 //! - `door`: who may connect: bans, and seats in total and per address.
 //! - `listen`: the accept loop and HTTP.
 //! - `stall`: finds readers of the page that do not read.
-//! - `socket`: one WebSocket; the only file that knows the library for it.
+//! - `ws`: WebSocket, without I/O.
+//! - `wire`: a client's byte stream after the upgrade.
 //! - `client`: the loop that drives one client's machine.
-//! - `outbox`: what waits for a client.
+//! - `outbox`: what waits for a client, and the way into its socket.
+//! - `budget`: the memory that all these may take together.
 //! - `registry`: sessions and rooms.
+//! - [`cluster`]: several servers as one.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod budget;
 mod client;
 mod clock;
+pub mod cluster;
 pub mod config;
 mod door;
 pub mod key;
@@ -40,12 +49,14 @@ mod listen;
 pub mod options;
 mod outbox;
 mod registry;
-mod socket;
 mod stall;
 mod stream;
+mod wire;
+mod ws;
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use symbolon_core::id::ServerKey;
 use symbolon_core::origin::Origin;
@@ -53,6 +64,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+pub use cluster::ClusterStatus;
 pub use config::Config;
 pub use key::KeySource;
 
@@ -70,6 +82,9 @@ pub enum ServerError {
     /// The key cannot be had.
     #[error(transparent)]
     Key(#[from] key::KeyError),
+    /// The server cannot take part in the cluster.
+    #[error(transparent)]
+    Cluster(#[from] cluster::ClusterError),
     /// The listener broke.
     #[error("the listening socket broke: {0}")]
     Socket(#[from] std::io::Error),
@@ -81,6 +96,7 @@ pub struct Server {
     address: SocketAddr,
     key: ServerKey,
     origins: Vec<Origin>,
+    cluster: Option<Arc<ClusterStatus>>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<(), ServerError>>,
 }
@@ -97,6 +113,7 @@ impl Server {
             address: prepared.address(),
             key: prepared.terms().key.server(),
             origins: prepared.terms().origins.clone(),
+            cluster: prepared.cluster(),
             stop,
             task: tokio::spawn(prepared.serve(async {
                 // A dropped sender means a dropped `Server`: stop as well.
@@ -118,6 +135,11 @@ impl Server {
     /// The addresses its challenges name.
     pub fn origins(&self) -> &[Origin] {
         &self.origins
+    }
+
+    /// How it is with the other servers, if the configuration names a bus.
+    pub fn cluster(&self) -> Option<&ClusterStatus> {
+        self.cluster.as_deref()
     }
 
     /// Stops accepting, tells every client, and returns when all are gone, after 4 s at most.

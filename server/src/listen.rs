@@ -5,13 +5,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::Router;
 use axum::body::Body;
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::{Request, State};
+use axum::extract::Request;
+use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::get;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use symbolon_core::origin;
@@ -19,14 +22,17 @@ use symbolon_core::rendezvous::Terms;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
+use crate::budget::Budget;
 use crate::client::{self, Shared};
 use crate::clock::Clock;
+use crate::cluster::{ClusterStatus, Joining};
 use crate::config::Config;
 use crate::door::{Door, Seat};
 use crate::registry::Registry;
 use crate::stall::Watched;
 use crate::stream::Stream;
-use crate::{ServerError, socket, stall};
+use crate::ws::handshake;
+use crate::{ServerError, stall};
 
 /// From the connection, or from the last answer, to the end of the next request's head.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
@@ -49,7 +55,8 @@ pub(crate) struct Listening {
     address: SocketAddr,
     door: Arc<Door>,
     shared: Arc<Shared>,
-    page: bool,
+    joining: Option<Joining>,
+    router: Router,
     read_within: Duration,
 }
 
@@ -64,19 +71,24 @@ impl Listening {
     pub(crate) fn new(listener: TcpListener, config: Config) -> Result<Self, ServerError> {
         let address = listener.local_addr()?;
         let terms = Arc::new(config.terms(config.key.load()?, address));
-        let door = Door::new(config.connections, config.connections_per_address, config.bans);
+        let door = Door::new(config.seats(), config.bans);
+        let joining = Joining::new(&config.cluster)?;
+        let link = joining.as_ref().map(Joining::link);
         let shared = Shared {
-            registry: Registry::new(terms.limits.clients_per_room),
+            registry: Registry::new(terms.limits.clients_per_room, config.rooms, terms.room_enters, link),
+            cluster: joining.as_ref().map(Joining::status),
             terms,
             clock: Clock::start(),
-            outbox: config.outbox,
+            outbox: config.outbox_bytes,
+            budget: Budget::new(config.buffer_bytes),
         };
         Ok(Self {
             listener,
             address,
             door: Arc::new(door),
             shared: Arc::new(shared),
-            page: config.page,
+            joining,
+            router: router(config.page),
             read_within: config.read_within,
         })
     }
@@ -89,7 +101,18 @@ impl Listening {
         &self.shared.terms
     }
 
-    pub(crate) async fn serve(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServerError> {
+    pub(crate) fn cluster(&self) -> Option<Arc<ClusterStatus>> {
+        self.shared.cluster.clone()
+    }
+
+    pub(crate) async fn serve(
+        mut self,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), ServerError> {
+        let joined = match self.joining.take() {
+            Some(joining) => Some(joining.start(Arc::clone(&self.shared)).await?),
+            None => None,
+        };
         let (open, mut all_gone) = mpsc::channel::<()>(1);
         let (stop, stopped) = watch::channel(());
         let mut shutdown = std::pin::pin!(shutdown);
@@ -112,6 +135,9 @@ impl Listening {
         if tokio::time::timeout(DRAIN, all_gone.recv()).await.is_err() {
             tracing::info!("some clients did not go in time");
         }
+        if let Some(joined) = joined {
+            joined.stop().await;
+        }
         Ok(())
     }
 
@@ -129,8 +155,7 @@ impl Listening {
                 let _ = stream.set_nodelay(true);
                 let visit = Visit { seat: Arc::new(seat), shared: Arc::clone(&self.shared) };
                 let (stream, stalled) = stall::watch(Stream::Plain(stream), self.read_within);
-                let router = router(self.page).with_state(visit);
-                tokio::spawn(answer(stream, stalled, router, stopped.clone()));
+                tokio::spawn(answer(stream, stalled, self.router.clone(), visit, stopped.clone()));
             }
         }
     }
@@ -141,13 +166,19 @@ async fn answer(
     stream: Watched<Stream>,
     stalled: impl Future<Output = ()>,
     router: Router,
+    visit: Visit,
     mut stopped: watch::Receiver<()>,
 ) {
+    let service = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(visit.clone());
+        service.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)
         .max_buf_size(HEAD_BUFFER)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::select! {
         _ = connection => {}
@@ -157,7 +188,7 @@ async fn answer(
     }
 }
 
-fn router(with_page: bool) -> Router<Visit> {
+fn router(with_page: bool) -> Router {
     let router = Router::new().route("/healthz", get(async || "ok")).route(origin::PATH, get(rendezvous));
     if with_page { router.fallback(page) } else { router.route("/", get(no_page)) }
 }
@@ -170,6 +201,15 @@ async fn no_page() -> String {
     format!("A Symbolon rendezvous server. Clients connect to {}.\n", origin::PATH)
 }
 
-async fn rendezvous(State(visit): State<Visit>, request: WebSocketUpgrade) -> Response {
-    socket::accept(request, move |socket| client::serve(socket, visit.seat, visit.shared))
+async fn rendezvous(Extension(visit): Extension<Visit>, mut request: Request) -> Response {
+    let response = handshake::answer(&request);
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let upgrade = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            if let Ok(upgraded) = upgrade.await {
+                client::serve(upgraded, visit.seat, visit.shared).await;
+            }
+        });
+    }
+    response
 }

@@ -15,14 +15,13 @@ use symbolon_server::options::{Given, Settings, document};
 /// What is wrong with the arguments, the environment or the file; as other programs say it.
 const USAGE: u8 = 2;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let (task, given) = match command::parse(std::env::args_os()) {
         Ok(told) => told,
         Err(error) => error.exit(),
     };
     match task {
-        Task::Run => run(&given).await,
+        Task::Run => run(&given),
         Task::Check => match check::report(&given) {
             Ok(report) => print(&report),
             Err(report) => {
@@ -30,16 +29,17 @@ async fn main() -> ExitCode {
                 ExitCode::from(USAGE)
             }
         },
-        Task::Health(url) => match health::ask(url, &given).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(reason) => complain(&[reason], 1),
+        Task::Health(url) => match on_threads(1, health::ask(url, &given)) {
+            Ok(Ok(())) => ExitCode::SUCCESS,
+            Ok(Err(reason)) => complain(&[reason], 1),
+            Err(error) => complain(&[error.to_string()], 1),
         },
         Task::Example { markdown: true } => print(&document::markdown()),
         Task::Example { markdown: false } => print(&document::example()),
     }
 }
 
-async fn run(given: &Given) -> ExitCode {
+fn run(given: &Given) -> ExitCode {
     let settings = match given.load() {
         Ok(loaded) => loaded.settings,
         Err(wrong) => return complain(&wrong, USAGE),
@@ -53,13 +53,22 @@ async fn run(given: &Given) -> ExitCode {
             Finding::Wrong(text) => return complain(&[text], USAGE),
         }
     }
-    match serve(settings).await {
+    match on_threads(settings.threads, serve(settings)).unwrap_or_else(|error| Err(error.into())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Runs on so many threads; on one to each processor if it is 0.
+fn on_threads<T>(threads: usize, task: impl Future<Output = T>) -> std::io::Result<T> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if threads > 0 {
+        builder.worker_threads(threads);
+    }
+    Ok(builder.enable_all().build()?.block_on(task))
 }
 
 async fn serve(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {

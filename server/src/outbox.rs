@@ -1,57 +1,124 @@
-//! What waits for one client to read it.
+//! What waits for one client to read it, and the way into its socket.
+//!
+//! Whoever has something for a client puts it in, and, once it has dealt with all that it had read, writes it into the
+//! client's socket itself; the client's own task is woken only if the socket takes no more.
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::cell::RefCell;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
 
-use crate::config::OutboxLimits;
-use crate::socket::Outgoing;
+use symbolon_core::signal::Relayed;
 
-/// A bounded queue into one client's task. Anybody may push; only that task takes.
+use crate::budget::{Budget, Share};
+use crate::wire::Writer;
+use crate::ws::encode;
+
+/// How much is collected before it is written without waiting for more.
+const BATCH: usize = 64 * 1024;
+
+/// Empty buffers that a thread keeps for whoever needs one next, and the largest that it keeps.
+const POOLED: usize = 8;
+const POOLED_SIZE: usize = 2 * BATCH;
+
+thread_local! {
+    static POOL: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A bounded queue of frames into one client's socket. Anybody may push.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    limits: OutboxLimits,
+    limit: usize,
+    writer: Writer,
     queue: Mutex<Queue>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Queue {
-    waiting: VecDeque<Outgoing>,
-    bytes: usize,
+    /// Whole frames. Takes no memory while nothing waits.
+    frames: Vec<u8>,
+    /// How much of them is written.
+    written: usize,
+    share: Share,
+    /// Somebody is about to flush.
+    due: bool,
+    /// The socket takes no more; only the client's task writes.
+    blocked: bool,
+    /// Nothing is taken in any more.
+    closed: bool,
     overflowed: bool,
+    broken: bool,
     stopping: bool,
     waker: Option<Waker>,
 }
 
-/// What the client's task takes out.
-#[derive(Debug)]
-pub(crate) enum Taken {
-    /// Write this.
-    Outgoing(Outgoing),
+/// What the client's task is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
     /// More came than fits; it was thrown away. Said once.
     Overflowed,
     /// The server is stopping. Said once.
     Stopping,
+    /// The socket is gone.
+    Broken,
+}
+
+/// Outboxes with something in them that is to be written before this is dropped, at the latest.
+#[derive(Debug, Default)]
+pub(crate) struct Due {
+    first: Option<Arc<Outbox>>,
+    others: Vec<Arc<Outbox>>,
 }
 
 impl Outbox {
-    pub(crate) fn new(limits: OutboxLimits) -> Self {
-        Self { limits, queue: Mutex::default() }
+    /// An outbox that holds `limit` bytes at most.
+    pub(crate) fn new(limit: usize, writer: Writer, budget: &Arc<Budget>) -> Arc<Self> {
+        let queue = Queue {
+            frames: Vec::new(),
+            written: 0,
+            share: Share::new(budget),
+            due: false,
+            blocked: false,
+            closed: false,
+            overflowed: false,
+            broken: false,
+            stopping: false,
+            waker: None,
+        };
+        Arc::new(Self { limit, writer, queue: Mutex::new(queue) })
     }
 
-    /// Adds to the end. Never blocks: if it does not fit, the client is given up.
-    pub(crate) fn push(&self, outgoing: Outgoing) {
-        let mut queue = self.lock();
-        queue.bytes += outgoing.len();
-        if queue.bytes > self.limits.bytes || queue.waiting.len() >= self.limits.messages {
-            // The stream has a hole from here on. The bytes stay counted, so nothing is taken in after it.
-            queue.bytes = usize::MAX / 2;
-            queue.waiting = VecDeque::new();
-            queue.overflowed = true;
-        } else {
-            queue.waiting.push_back(outgoing);
-        }
-        wake(queue);
+    /// Adds a message. Never blocks: if it does not fit, the client is given up.
+    pub(crate) fn push_text(self: &Arc<Self>, text: &str, due: &mut Due) {
+        self.push(text.len(), due, |out| {
+            encode::text(text.len(), out);
+            out.extend_from_slice(text.as_bytes());
+        });
+    }
+
+    /// Adds a signal.
+    pub(crate) fn push_relayed(self: &Arc<Self>, relayed: &Relayed, due: &mut Due) {
+        let len = relayed.encoded_len();
+        self.push(len, due, |out| {
+            encode::text(len, out);
+            relayed.write(out);
+        });
+    }
+
+    /// Adds a ping.
+    pub(crate) fn push_ping(self: &Arc<Self>, due: &mut Due) {
+        self.push(0, due, |out| out.extend_from_slice(&encode::PING));
+    }
+
+    /// Adds the answer to a ping.
+    pub(crate) fn push_pong(self: &Arc<Self>, payload: &[u8], due: &mut Due) {
+        self.push(payload.len(), due, |out| encode::pong(payload, out));
+    }
+
+    /// Adds a close frame; nothing is taken in after it.
+    pub(crate) fn push_close(self: &Arc<Self>, code: Option<u16>, due: &mut Due) {
+        self.push(2, due, |out| encode::close(code, out));
+        self.lock().closed = true;
     }
 
     /// The server is stopping.
@@ -61,21 +128,21 @@ impl Outbox {
         wake(queue);
     }
 
-    /// What to do next; messages only if they `fit` into the socket now.
-    pub(crate) fn poll(&self, cx: &mut Context<'_>, fit: bool) -> Poll<Taken> {
+    /// What the client's task is to know; writes what waits for the socket. The task is woken if there is more of either.
+    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Told> {
         let mut queue = self.lock();
+        if queue.blocked {
+            // Either all is written, or the task is woken when more can be.
+            let _ = self.write(&mut queue, Some(cx));
+        }
         if std::mem::take(&mut queue.overflowed) {
-            return Poll::Ready(Taken::Overflowed);
+            return Poll::Ready(Told::Overflowed);
         }
         if std::mem::take(&mut queue.stopping) {
-            return Poll::Ready(Taken::Stopping);
+            return Poll::Ready(Told::Stopping);
         }
-        if fit && let Some(outgoing) = queue.waiting.pop_front() {
-            queue.bytes -= outgoing.len();
-            return Poll::Ready(Taken::Outgoing(outgoing));
-        }
-        if queue.waiting.is_empty() && queue.waiting.capacity() > 64 {
-            queue.waiting = VecDeque::new();
+        if queue.broken {
+            return Poll::Ready(Told::Broken);
         }
         match &mut queue.waker {
             Some(waker) => waker.clone_from(cx.waker()),
@@ -84,16 +151,116 @@ impl Outbox {
         Poll::Pending
     }
 
-    /// What is left, for the last words before a close.
-    pub(crate) fn take_all(&self) -> VecDeque<Outgoing> {
+    /// Ready when everything is written or nothing more can be.
+    pub(crate) fn poll_written(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut queue = self.lock();
-        queue.bytes = 0;
-        std::mem::take(&mut queue.waiting)
+        if queue.broken { Poll::Ready(()) } else { self.write(&mut queue, Some(cx)) }
+    }
+
+    fn push(self: &Arc<Self>, len: usize, due: &mut Due, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut queue = self.lock();
+        if queue.closed || queue.broken {
+            return;
+        }
+        if queue.frames.len() - queue.written + len > self.limit {
+            return overflow(queue);
+        }
+        if queue.frames.capacity() == 0 {
+            queue.frames = POOL.with_borrow_mut(Vec::pop).unwrap_or_default();
+        }
+        queue.frames.reserve(len + encode::LONGEST_HEADER);
+        write(&mut queue.frames);
+        if queue.blocked {
+            let held = queue.frames.capacity();
+            if queue.share.set(held).is_err() {
+                overflow(queue);
+            }
+        } else if queue.frames.len() >= BATCH {
+            queue.due = false;
+            self.flush(queue);
+        } else if !queue.due {
+            queue.due = true;
+            drop(queue);
+            due.add(self);
+        }
+    }
+
+    /// Writes what fits at once; the rest is left to the client's task.
+    fn flush(&self, mut queue: MutexGuard<'_, Queue>) {
+        if queue.blocked || queue.broken {
+            return;
+        }
+        if self.write(&mut queue, None).is_pending() {
+            queue.blocked = true;
+            let held = queue.frames.capacity();
+            if queue.share.set(held).is_err() {
+                return overflow(queue);
+            }
+        }
+        if queue.blocked || queue.broken {
+            wake(queue);
+        }
+    }
+
+    /// Writes everything, or as much as fits; with a task's context, the task is woken when more fits.
+    fn write(&self, queue: &mut Queue, mut cx: Option<&mut Context<'_>>) -> Poll<()> {
+        let mut noop = Context::from_waker(Waker::noop());
+        let result = loop {
+            let Some(rest) = queue.frames.get(queue.written..).filter(|rest| !rest.is_empty()) else {
+                let cx = cx.as_deref_mut().unwrap_or(&mut noop);
+                break ready!(self.writer.poll_flush(cx));
+            };
+            let written = match cx.as_deref_mut() {
+                Some(cx) => ready!(self.writer.poll_write(cx, rest)),
+                None => match self.writer.try_write(rest) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+                    written => written,
+                },
+            };
+            match written {
+                Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => queue.written += written,
+                Err(error) => break Err(error),
+            }
+            if queue.written >= BATCH && queue.written < queue.frames.len() {
+                queue.frames.drain(..queue.written);
+                queue.written = 0;
+            }
+        };
+        queue.broken = result.is_err();
+        queue.clear();
+        Poll::Ready(())
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Queue {
+    /// Nothing waits any more; the buffer goes to the thread's pool.
+    fn clear(&mut self) {
+        let mut frames = std::mem::take(&mut self.frames);
+        self.written = 0;
+        self.blocked = false;
+        let _ = self.share.set(0);
+        if frames.capacity() > 0 && frames.capacity() <= POOLED_SIZE {
+            frames.clear();
+            POOL.with_borrow_mut(|pool| {
+                if pool.len() < POOLED {
+                    pool.push(frames);
+                }
+            });
+        }
+    }
+}
+
+/// The stream has a hole from here on: nothing is taken in after it.
+fn overflow(mut queue: MutexGuard<'_, Queue>) {
+    queue.clear();
+    queue.closed = true;
+    queue.overflowed = true;
+    wake(queue);
 }
 
 fn wake(mut queue: MutexGuard<'_, Queue>) {
@@ -104,34 +271,26 @@ fn wake(mut queue: MutexGuard<'_, Queue>) {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn taken(outbox: &Outbox) -> Option<Taken> {
-        match outbox.poll(&mut Context::from_waker(Waker::noop()), true) {
-            Poll::Ready(taken) => Some(taken),
-            Poll::Pending => None,
+impl Due {
+    fn add(&mut self, outbox: &Arc<Outbox>) {
+        match &mut self.first {
+            Some(_) => self.others.push(Arc::clone(outbox)),
+            none => *none = Some(Arc::clone(outbox)),
         }
     }
 
-    #[test]
-    fn rv5_an_outbox_that_overflows_says_so_once_and_holds_nothing() {
-        let outbox = Outbox::new(OutboxLimits { bytes: 10, messages: 3 });
-        outbox.push(Outgoing::text("12345".into()));
-        outbox.push(Outgoing::text("67890".into()));
-        assert!(matches!(taken(&outbox), Some(Taken::Outgoing(_))));
-        outbox.push(Outgoing::text("123456".into()));
-        outbox.push(Outgoing::text("1".into()));
-        assert!(matches!(taken(&outbox), Some(Taken::Overflowed)));
-        assert!(taken(&outbox).is_none());
-        assert!(outbox.take_all().is_empty());
+    /// Writes now.
+    pub(crate) fn flush(&mut self) {
+        for outbox in self.first.take().into_iter().chain(self.others.drain(..)) {
+            let mut queue = outbox.lock();
+            queue.due = false;
+            outbox.flush(queue);
+        }
     }
+}
 
-    #[test]
-    fn rv5_an_outbox_counts_messages_too() {
-        let outbox = Outbox::new(OutboxLimits { bytes: 10, messages: 2 });
-        (0..3).for_each(|_| outbox.push(Outgoing::Ping));
-        assert!(matches!(taken(&outbox), Some(Taken::Overflowed)));
+impl Drop for Due {
+    fn drop(&mut self) {
+        self.flush();
     }
 }

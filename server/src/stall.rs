@@ -40,6 +40,13 @@ pub(crate) fn watch<S>(stream: S, limit: Duration) -> (Watched<S>, impl Future<O
     (watched, stalled)
 }
 
+impl<S> Watched<S> {
+    /// The stream, no longer watched.
+    pub(crate) fn into_inner(self) -> S {
+        self.stream
+    }
+}
+
 impl Writes {
     /// Which write waits.
     fn waiting(&self) -> Option<u64> {
@@ -54,14 +61,6 @@ impl Writes {
             self.0.store(count + 1, Ordering::Relaxed);
         }
         outcome
-    }
-}
-
-#[allow(dead_code)]
-impl<S> Watched<S> {
-    /// The stream alone.
-    pub(crate) fn into_inner(self) -> S {
-        self.stream
     }
 }
 

@@ -10,7 +10,7 @@ use symbolon_core::rendezvous::TopicState;
 use symbolon_core::rendezvous::cluster::{
     BEAT, Cluster, ClusterOutput, DOUBT, Identity, Instance, LEASE, Noted, RESTATE, Subject,
 };
-use symbolon_core::signal::{Bytes, Present, ServerMessage};
+use symbolon_core::signal::{Bytes, Encoded, Present, ServerMessage};
 use symbolon_core::time::Now;
 
 const SERVERS: usize = 4;
@@ -194,6 +194,14 @@ impl World {
                         room.handle_elsewhere(what);
                     }
                     self.tell(id, topic);
+                }
+                ClusterOutput::Relay { topic, from, to, body } => {
+                    let room = server.rooms.get(&topic);
+                    if let Some(relayed) = room.and_then(|room| room.relay_in(from, to, Encoded::from(&body)))
+                    {
+                        let client = server.clients.get_mut(&to).expect("a client that is here");
+                        client.hear(to, &relayed.message(), &mut self.signals);
+                    }
                 }
                 ClusterOutput::Noted(noted) => server.noted.push(noted),
             }

@@ -31,6 +31,8 @@ use value::LogFormat;
 pub struct Settings {
     /// The server's.
     pub config: Config,
+    /// Threads that serve; 0 for one to each processor.
+    pub threads: usize,
     /// What is logged.
     pub log: String,
     /// How it is logged.
@@ -44,6 +46,7 @@ impl Default for Settings {
         let key = KeySource::File(state.unwrap_or_default().join("symbolon-server/key"));
         Self {
             config: Config { key, ..Config::default() },
+            threads: 0,
             log: "info".to_owned(),
             log_format: LogFormat::Text,
         }

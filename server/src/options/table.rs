@@ -1,5 +1,6 @@
 //! The options. `docs/CONFIGURATION.md` is written from here: `cargo run -p symbolon-server -- config --markdown`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use symbolon_core::origin::Origin;
@@ -8,10 +9,12 @@ use symbolon_core::signal::{IceServer, MAX_CLIENTS_PER_ROOM, MAX_MESSAGE};
 
 use super::value::{Form, LogFormat, Value};
 use super::{Opt, Section};
+use crate::cluster::NatsUrl;
+use crate::cluster::config::is_name;
 use crate::key::KeySource;
 
 /// Every section, in the order in which they are documented.
-pub const SECTIONS: &[&Section] = &[&GENERAL, &LIMITS];
+pub const SECTIONS: &[&Section] = &[&GENERAL, &LIMITS, &CLUSTER];
 
 /// An option whose value is one field: key in the file, flag, type, field, help.
 macro_rules! field {
@@ -124,6 +127,13 @@ static GENERAL: Section = Section {
         .example(r#"["stun:stun.example.org:3478"]"#),
         field!("page", "no-page", bool, config.page, "Whether the page is served at `/`; else a line of text.")
             .inverted(),
+        field!(
+            "threads",
+            "threads",
+            usize,
+            threads,
+            "Threads that serve clients; 0 for one to each processor."
+        ),
         Opt {
             read: |settings, texts| {
                 let text = String::read(texts)?;
@@ -199,6 +209,63 @@ static LIMITS: Section = Section {
             config.connections_per_address,
             "Connections from one IPv4 address or one IPv6 /64."
         ),
+        field!("rooms", "rooms", usize, config.rooms, "Rooms in total."),
+        Opt {
+            read: |settings, texts| {
+                let per_second = u64::read(texts)?;
+                settings.config.connection_rate = Rate { per_second, burst: per_second.saturating_mul(16) };
+                Ok(())
+            },
+            ..field!(
+                "connection_rate",
+                "connection-rate",
+                u64,
+                config.connection_rate.per_second,
+                "Connections a second from one address; sixteen times as many at once."
+            )
+        },
+        Opt {
+            read: |settings, texts| {
+                let per_second = u64::read(texts)?;
+                settings.config.enters = Rate { per_second, burst: per_second.saturating_mul(16) };
+                Ok(())
+            },
+            ..field!(
+                "enter_rate",
+                "enter-rate",
+                u64,
+                config.enters.per_second,
+                "Times a second that one client may enter rooms or announce itself; sixteen times as many at once."
+            )
+        },
+        Opt {
+            read: |settings, texts| {
+                let per_second = u64::read(texts)?;
+                settings.config.room_enters = Rate { per_second, burst: per_second.saturating_mul(32) };
+                Ok(())
+            },
+            ..field!(
+                "room_rate",
+                "room-rate",
+                u64,
+                config.room_enters.per_second,
+                "Times a second that clients may enter one room or announce themselves in it; thirty-two times as many at once."
+            )
+        },
+        Opt {
+            read: |settings, texts| {
+                let per_second = u64::read(texts)?;
+                settings.config.notices = Rate { per_second, burst: per_second.saturating_mul(20) };
+                Ok(())
+            },
+            ..field!(
+                "notice_rate",
+                "notice-rate",
+                u64,
+                config.notices.per_second,
+                "Clients a second that are told of what clients of one address enter; twenty times as many at once."
+            )
+        },
         Opt {
             read: |settings, texts| {
                 let per_second = u64::read(texts)?;
@@ -232,8 +299,16 @@ static LIMITS: Section = Section {
             "outbox_bytes",
             "outbox-bytes",
             usize,
-            config.outbox.bytes,
+            config.outbox_bytes,
             "Bytes that may wait for one client before it is closed as one that does not read."
+        )
+        .bytes(),
+        field!(
+            "buffer_bytes",
+            "buffer-bytes",
+            usize,
+            config.buffer_bytes,
+            "Bytes held for all clients together: what they have not read, and what they have begun to send."
         )
         .bytes(),
         field!(
@@ -265,6 +340,73 @@ static LIMITS: Section = Section {
             "Whether the addresses of clients that break the protocol wait; false for tests and benchmarks."
         )
         .inverted(),
+    ],
+};
+
+static CLUSTER: Section = Section {
+    name: "cluster",
+    title: "Several servers as one",
+    about: "Servers with the same key, the same origins and the same bus act as one: clients of a room on different \
+            servers meet. The bus is NATS, without any of its additions. Without an address nothing of this is needed.",
+    options: &[
+        field!(
+            "nats",
+            "nats",
+            Vec<NatsUrl>,
+            config.cluster.nats,
+            "NATS servers: nats://HOST:4222 or tls://HOST:4222, with USER:PASSWORD@ or TOKEN@ before the host if need be."
+        )
+        .secret()
+        .example(r#"["nats://127.0.0.1:4222"]"#),
+        Opt {
+            read: |settings, texts| {
+                let name = String::read(texts)?;
+                if !is_name(&name) {
+                    return Err(format!("{name:?} is no name here; use up to 64 letters, digits, - and _"));
+                }
+                settings.config.cluster.name = name;
+                Ok(())
+            },
+            ..field!(
+                "name",
+                "cluster-name",
+                String,
+                config.cluster.name,
+                "The first part of every NATS subject; servers of one cluster have the same."
+            )
+        },
+        field!(
+            "nats_credentials",
+            "nats-credentials",
+            Option<PathBuf>,
+            config.cluster.credentials,
+            "A NATS credentials file, with a JWT and a seed."
+        )
+        .example(r#""/etc/symbolon/nats.creds""#),
+        field!(
+            "nats_ca",
+            "nats-ca",
+            Option<PathBuf>,
+            config.cluster.ca,
+            "Certificates (PEM) by which the NATS server is known, in place of the system's."
+        )
+        .example(r#""/etc/symbolon/nats-ca.pem""#),
+        field!(
+            "nats_certificate",
+            "nats-certificate",
+            Option<PathBuf>,
+            config.cluster.certificate,
+            "The certificate (PEM) shown to the NATS server."
+        )
+        .example(r#""/etc/symbolon/nats.pem""#),
+        field!(
+            "nats_certificate_key",
+            "nats-certificate-key",
+            Option<PathBuf>,
+            config.cluster.certificate_key,
+            "Its key (PEM)."
+        )
+        .example(r#""/etc/symbolon/nats-key.pem""#),
     ],
 };
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use symbolon_core::origin::Origin;
 
+use crate::cluster::NatsUrl;
 use crate::key::KeySource;
 
 /// How an option is written in the file.
@@ -154,6 +155,17 @@ impl Value for Origin {
     }
     fn show(&self) -> Vec<String> {
         vec![self.to_string()]
+    }
+}
+
+impl Value for NatsUrl {
+    const FORM: Form = Form::Text;
+    const PLACEHOLDER: &'static str = "URL";
+    fn read(texts: &[String]) -> Result<Self, String> {
+        single(texts)?.parse()
+    }
+    fn show(&self) -> Vec<String> {
+        vec![self.secret_text().to_owned()]
     }
 }
 

@@ -40,6 +40,26 @@ impl From<IpAddr> for Source {
     }
 }
 
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            IpAddr::V6(v6) if !v6.is_loopback() => write!(f, "{v6}/64"),
+            other => write!(f, "{other}"),
+        }
+    }
+}
+
+/// An address that waits, for the operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Banned {
+    /// The address.
+    pub source: Source,
+    /// How much longer it waits.
+    pub wait: Duration,
+    /// How many offences are remembered.
+    pub strikes: u32,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Record {
     strikes: u32,
@@ -66,6 +86,14 @@ impl Bans {
     pub fn waiting(&self, source: Source, now: Now) -> Option<Duration> {
         let until = self.records.get(&source)?.until;
         until.checked_sub(now.monotonic).filter(|wait| !wait.is_zero())
+    }
+
+    /// All that wait.
+    pub fn all_waiting(&self, now: Now) -> impl Iterator<Item = Banned> {
+        self.records.iter().filter_map(move |(source, record)| {
+            let wait = record.until.checked_sub(now.monotonic).filter(|wait| !wait.is_zero())?;
+            Some(Banned { source: *source, wait, strikes: record.strikes })
+        })
     }
 
     /// A client at `source` broke the protocol; says how long it waits now.
@@ -120,7 +148,10 @@ mod tests {
         let waits: Vec<u64> = (0..12).map(|_| bans.handle_offence(one, at(0)).as_secs()).collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600]);
         assert_eq!(bans.waiting(one, at(599)), Some(Duration::from_secs(1)));
+        let banned = Banned { source: one, wait: Duration::from_secs(1), strikes: 11 };
+        assert_eq!(bans.all_waiting(at(599)).collect::<Vec<_>>(), [banned]);
         assert_eq!(bans.waiting(one, at(600)), None);
+        assert_eq!(bans.all_waiting(at(600)).count(), 0);
         assert_eq!(bans.waiting(source("192.0.2.2"), at(0)), None);
         // Ten of the eleven strikes are forgotten after twenty minutes.
         assert_eq!(bans.handle_offence(one, at(20 * 60)).as_secs(), 2);
@@ -139,6 +170,8 @@ mod tests {
         assert_eq!(source("2001:db8:1:2:3::4"), source("2001:db8:1:2:ffff::1"));
         assert_ne!(source("2001:db8:1:2::4"), source("2001:db8:1:3::4"));
         assert_eq!(source("::ffff:192.0.2.1"), source("192.0.2.1"));
+        assert_eq!(source("2001:db8:1:2:3::4").to_string(), "2001:db8:1:2::/64");
+        assert_eq!(source("192.0.2.1").to_string(), "192.0.2.1");
     }
 
     #[test]

@@ -23,6 +23,11 @@ impl Bucket {
         self.full_at = full_at;
         true
     }
+
+    /// Whether nothing is missing.
+    pub(super) fn is_full(&self, now: Duration) -> bool {
+        u128::from(self.full_at) <= now.as_nanos()
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! One client's connection: sign-in, limits, deadlines (PROTOCOL §5).
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use super::bucket::Bucket;
 use super::terms::Terms;
 use crate::id::{Nonce, SessionId, Topic};
 use crate::signal::{
-    Bytes, Challenge, ClientMessage, Hello, MAX_ANNOUNCEMENT, MAX_BODY, Refusal, RefusalCode, ServerMessage,
-    TIME_WINDOW_MS, VERSIONS, is_hello_of_another_version,
+    Bytes, Challenge, ClientMessage, Encoded, Hello, MAX_ANNOUNCEMENT, MAX_BODY, Refusal, RefusalCode,
+    Request, ServerMessage, TIME_WINDOW_MS, VERSIONS, is_hello_of_another_version,
 };
 use crate::time::Now;
 
@@ -24,7 +24,7 @@ pub enum ConnectionOutput {
     /// further text: may it sign in, and is no other connection signed in with it?
     Claim(SessionId),
     /// Let it into the room, or change its announcement; if the room is full, say so to
-    /// [`Connection::handle_full`].
+    /// [`Connection::handle_full`], and if too much happens there, to [`Connection::handle_crowded`].
     Enter {
         /// The room.
         topic: Topic,
@@ -49,7 +49,7 @@ pub enum ConnectionOutput {
         /// For whom.
         to: SessionId,
         /// Opaque.
-        body: Bytes,
+        body: Encoded,
     },
     /// The claim to the session ends.
     Release(SessionId),
@@ -115,7 +115,8 @@ enum State {
     ExpectClaim(SessionId),
     SignedIn {
         session: SessionId,
-        rooms: BTreeSet<Topic>,
+        /// In order. A list, because most clients are in one room.
+        rooms: Vec<Topic>,
         /// Since when it is in no room, if it is in none.
         roomless: Duration,
     },
@@ -133,6 +134,7 @@ pub struct Connection {
     state: State,
     messages: Bucket,
     bytes: Bucket,
+    enters: Bucket,
     /// The last sign of life.
     heard: Duration,
     /// The last ping.
@@ -149,6 +151,7 @@ impl Connection {
             terms,
             messages: Bucket::default(),
             bytes: Bucket::default(),
+            enters: Bucket::default(),
             heard: now.monotonic,
             pinged: now.monotonic,
             outputs: [ConnectionOutput::Send(ServerMessage::Challenge(challenge))].into(),
@@ -178,8 +181,8 @@ impl Connection {
         if text.len() > self.terms.limits.message {
             return self.handle_violation(Violation::TooLong);
         }
-        match (&self.state, ClientMessage::decode(text)) {
-            (State::ExpectHello { nonce, .. }, Ok(ClientMessage::Hello(hello))) => {
+        match (&self.state, Request::decode(text)) {
+            (State::ExpectHello { nonce, .. }, Ok(Request::Other(ClientMessage::Hello(hello)))) => {
                 self.handle_hello(&hello, *nonce, now);
             }
             (State::ExpectHello { .. }, Err(_)) if is_hello_of_another_version(text) => {
@@ -205,7 +208,7 @@ impl Connection {
         if let Err(code) = answer {
             return self.refuse(code);
         }
-        self.state = State::SignedIn { session, rooms: BTreeSet::new(), roomless: now.monotonic };
+        self.state = State::SignedIn { session, rooms: Vec::new(), roomless: now.monotonic };
         self.send(ServerMessage::Welcome {
             ice_servers: self.terms.ice_servers.clone(),
             limits: self.terms.limits,
@@ -216,7 +219,7 @@ impl Connection {
     /// The room it wanted to enter has no place.
     pub fn handle_full(&mut self, topic: Topic) {
         if let State::SignedIn { rooms, .. } = &mut self.state {
-            rooms.remove(&topic);
+            forget(rooms, topic);
             self.refuse(RefusalCode::Full);
         }
     }
@@ -229,6 +232,12 @@ impl Connection {
     /// More is waiting for the client than the driver will hold.
     pub fn handle_slow_reader(&mut self) {
         self.close(CloseReason::SlowReader);
+    }
+
+    /// Too much at once: too many enter the room, or too many are told of what its address does, or the driver holds too
+    /// much for all clients together.
+    pub fn handle_crowded(&mut self) {
+        self.refuse(RefusalCode::RateLimited);
     }
 
     /// The server is stopping.
@@ -307,37 +316,46 @@ impl Connection {
         self.outputs.push_back(ConnectionOutput::Claim(hello.session));
     }
 
-    fn handle_message(&mut self, message: ClientMessage, now: Now) {
+    fn handle_message(&mut self, message: Request, now: Now) {
         let State::SignedIn { session, rooms, roomless } = &mut self.state else { return };
         let session = *session;
         let output = match message {
-            ClientMessage::Hello(_) => return self.handle_violation(Violation::SecondHello),
-            ClientMessage::Enter { announcement, .. } if announcement.0.len() > MAX_ANNOUNCEMENT => {
+            Request::Other(ClientMessage::Hello(_)) => {
+                return self.handle_violation(Violation::SecondHello);
+            }
+            Request::Other(ClientMessage::Enter { announcement, .. })
+                if announcement.0.len() > MAX_ANNOUNCEMENT =>
+            {
                 return self.handle_violation(Violation::LongAnnouncement);
             }
-            ClientMessage::Signal { body, .. } if body.0.len() > MAX_BODY => {
+            Request::Signal { body, .. } if body.len() > MAX_BODY => {
                 return self.handle_violation(Violation::LongBody);
             }
-            ClientMessage::Enter { topic, announcement } => {
-                rooms.insert(topic);
-                if rooms.len() > self.terms.limits.rooms {
-                    rooms.remove(&topic);
-                    return self.handle_violation(Violation::TooManyRooms);
+            Request::Other(ClientMessage::Enter { topic, announcement }) => {
+                if !self.enters.take(self.terms.enters, 1, now.monotonic) {
+                    return self.refuse(RefusalCode::RateLimited);
+                }
+                if let Err(place) = rooms.binary_search(&topic) {
+                    if rooms.len() >= self.terms.limits.rooms {
+                        return self.handle_violation(Violation::TooManyRooms);
+                    }
+                    rooms.reserve_exact(1);
+                    rooms.insert(place, topic);
                 }
                 ConnectionOutput::Enter { topic, session, announcement }
             }
-            ClientMessage::Leave { topic } => {
-                if !rooms.remove(&topic) {
+            Request::Other(ClientMessage::Leave { topic }) => {
+                if !forget(rooms, topic) {
                     return;
                 }
                 *roomless = now.monotonic;
                 ConnectionOutput::Leave { topic, session }
             }
             // Somebody who is not in the room is not heard there; no more needs to happen.
-            ClientMessage::Signal { topic, .. } if !rooms.contains(&topic) => return,
-            ClientMessage::Signal { topic, to, body } => {
-                ConnectionOutput::Relay { topic, from: session, to, body }
-            }
+            Request::Signal { topic, .. } if rooms.binary_search(&topic).is_err() => return,
+            Request::Signal { topic, to, body } => ConnectionOutput::Relay { topic, from: session, to, body },
+            // A server reads every signal as a request of its own.
+            Request::Other(ClientMessage::Signal { .. }) => return,
         };
         self.outputs.push_back(output);
     }
@@ -374,6 +392,11 @@ impl Connection {
         }
         true
     }
+}
+
+fn forget(rooms: &mut Vec<Topic>, topic: Topic) -> bool {
+    let place = rooms.binary_search(&topic);
+    place.map(|place| rooms.remove(place)).is_ok()
 }
 
 fn in_words(code: RefusalCode, terms: &Terms) -> String {

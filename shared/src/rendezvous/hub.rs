@@ -163,7 +163,9 @@ impl Rendezvous {
                 ConnectionOutput::Enter { topic, session, announcement } => {
                     let room = self.rooms.entry(topic).or_insert_with(|| TopicState::new(topic));
                     let limit = self.terms.limits.clients_per_room;
-                    if room.handle_enter(session, announcement, limit).is_err() {
+                    if !room.handle_knock(self.terms.room_enters, now) {
+                        client.connection.handle_crowded();
+                    } else if room.handle_enter(session, announcement, limit).is_err() {
                         client.connection.handle_full(topic);
                     }
                     self.tell(topic);
@@ -175,11 +177,11 @@ impl Rendezvous {
                     self.tell(topic);
                 }
                 ConnectionOutput::Relay { topic, from, to, body } => {
-                    let notice = self.rooms.get(&topic).and_then(|room| room.relay(from, to, body));
-                    if let Some(notice) = notice
-                        && let Some(to) = self.sessions.get(&to)
+                    let relayed = self.rooms.get(&topic).and_then(|room| room.relay(from, to, body).ok());
+                    if let Some(relayed) = relayed
+                        && let Some(to) = self.sessions.get(&relayed.to)
                     {
-                        self.outputs.push_back(RendezvousOutput::Send(*to, notice.message));
+                        self.outputs.push_back(RendezvousOutput::Send(*to, relayed.message()));
                     }
                 }
                 ConnectionOutput::Close(reason) => {

@@ -19,6 +19,7 @@
 //! - [`connection`]: one client: sign-in, limits, deadlines.
 //! - [`topic`]: one room.
 //! - [`bans`]: how long the address of an offender waits.
+//! - [`seats`]: what each address takes of the server.
 //! - [`hub`]: a whole server for one thread.
 //! - [`cluster`]: several servers that act as one.
 
@@ -27,6 +28,7 @@ mod bucket;
 pub mod cluster;
 pub mod connection;
 pub mod hub;
+pub mod seats;
 pub mod terms;
 pub mod topic;
 
@@ -35,8 +37,9 @@ mod tests;
 #[cfg(test)]
 mod vectors;
 
-pub use bans::{Bans, Source};
+pub use bans::{Banned, Bans, Source};
 pub use connection::{CloseReason, Connection, ConnectionOutput, Violation};
 pub use hub::{ConnectionId, Rendezvous, RendezvousOutput};
+pub use seats::{NoSeat, SeatLimits, Seats};
 pub use terms::{Rate, Terms};
 pub use topic::{Notice, RoomFull, TopicState};

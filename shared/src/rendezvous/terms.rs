@@ -30,6 +30,10 @@ pub struct Terms {
     pub messages: Rate,
     /// Bytes of one client, likewise.
     pub bytes: Rate,
+    /// How often one client may enter rooms, or announce itself anew. One that exceeds it is refused.
+    pub enters: Rate,
+    /// How often clients may enter one room, or announce themselves anew in it.
+    pub room_enters: Rate,
     /// From the connection to a valid hello.
     pub hello_within: Duration,
     /// After so much silence the client is pinged.
@@ -53,6 +57,10 @@ impl Terms {
             messages: Rate { per_second: 200, burst: 2000 },
             // Twice what those messages weigh, and dozens of the largest messages in a row.
             bytes: Rate { per_second: 1024 * 1024, burst: 8 * 1024 * 1024 },
+            // All of its rooms at once, in each of them a second time, and all of that again.
+            enters: Rate { per_second: 16, burst: 256 },
+            // A room of 256 that fills at once, in which each announces itself anew, and all of that again.
+            room_enters: Rate { per_second: 32, burst: 1024 },
             hello_within: Duration::from_secs(10),
             // Under the 30 s after which the strictest home routers and proxies forget a connection.
             ping_every: Duration::from_secs(25),

@@ -1,9 +1,11 @@
 //! What a client and a server say to each other: JSON text, one message per WebSocket frame (PROTOCOL §5).
 
+mod encoded;
 mod json;
 mod wire;
 
-pub(crate) use wire::is_hello_of_another_version;
+pub use encoded::{Encoded, NotBase64Url, Relayed};
+pub(crate) use wire::{Request, is_hello_of_another_version};
 
 use crate::crypto::keys::{BadSignature, Domain, SignKey, Signature, verify};
 use crate::id::{Nonce, ServerKey, SessionId, Topic};

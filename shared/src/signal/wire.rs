@@ -1,26 +1,31 @@
 //! The messages as JSON: `type` first, then the members in the order of PROTOCOL §5.
 
+use super::encoded::plain_signal;
 use super::json::{Object, Value, Writer};
 use super::{
-    Bytes, Challenge, ClientMessage, DecodeError, Hello, IceServer, Limits, MAX_MESSAGE, MAX_SERVER_MESSAGE,
-    Present, Refusal, RefusalCode, ServerMessage, Sig, VERSIONS,
+    Bytes, Challenge, ClientMessage, DecodeError, Encoded, Hello, IceServer, Limits, MAX_MESSAGE,
+    MAX_SERVER_MESSAGE, Present, Refusal, RefusalCode, ServerMessage, Sig, VERSIONS,
 };
 use crate::crypto::keys::Signature;
+use crate::id::{SessionId, Topic};
 
 impl ClientMessage {
     /// Reads one message; never more than [`MAX_MESSAGE`] bytes.
     pub fn decode(text: &str) -> Result<Self, DecodeError> {
-        let object = decode(text, MAX_MESSAGE)?;
+        Self::from_object(&decode(text, MAX_MESSAGE)?)
+    }
+
+    fn from_object(object: &Object<'_>) -> Result<Self, DecodeError> {
         Ok(match object.text("type")? {
-            "hello" => Self::Hello(hello(&object)?),
+            "hello" => Self::Hello(hello(object)?),
             "enter" => {
-                Self::Enter { topic: object.parsed("topic")?, announcement: bytes(&object, "announcement")? }
+                Self::Enter { topic: object.parsed("topic")?, announcement: bytes(object, "announcement")? }
             }
             "leave" => Self::Leave { topic: object.parsed("topic")? },
             "signal" => Self::Signal {
                 topic: object.parsed("topic")?,
                 to: object.parsed("to")?,
-                body: bytes(&object, "body")?,
+                body: bytes(object, "body")?,
             },
             _ => return Err(DecodeError::Member("type")),
         })
@@ -58,6 +63,33 @@ impl ClientMessage {
             }
         }
         out.finish()
+    }
+}
+
+/// A client's message as a server reads it: what it only passes on stays as it is.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Signal { topic: Topic, to: SessionId, body: Encoded },
+    Other(ClientMessage),
+}
+
+impl Request {
+    /// Reads one message; never more than [`MAX_MESSAGE`] bytes. Takes what [`ClientMessage::decode`] takes.
+    pub(crate) fn decode(text: &str) -> Result<Self, DecodeError> {
+        if text.len() <= MAX_MESSAGE
+            && let Some((topic, to, body)) = plain_signal(text)
+        {
+            return Ok(Self::Signal { topic, to, body });
+        }
+        let object = decode(text, MAX_MESSAGE)?;
+        Ok(match object.text("type")? {
+            "signal" => Self::Signal {
+                topic: object.parsed("topic")?,
+                to: object.parsed("to")?,
+                body: object.parsed("body")?,
+            },
+            _ => Self::Other(ClientMessage::from_object(&object)?),
+        })
     }
 }
 

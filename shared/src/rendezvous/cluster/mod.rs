@@ -20,8 +20,11 @@ mod room;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::cbor::ByteVec;
 use crate::id::{ServerKey, SessionId, Topic};
+use crate::origin::Origin;
 use crate::signal::Bytes;
 use crate::time::Now;
 
@@ -31,7 +34,7 @@ pub use message::{
 };
 pub use room::{Elsewhere, MAX_SHOWN};
 
-use room::{Room, Signalled};
+use room::{Room, Signalled, Told};
 
 /// How often a server says that it runs.
 pub const BEAT: Duration = Duration::from_secs(2);
@@ -69,6 +72,17 @@ pub enum ClusterOutput {
     Unsubscribe(Topic),
     /// Tell the clients of a room here.
     Tell(Topic, Elsewhere),
+    /// Relay a signal from a client at another server, if its receiver is still in the room.
+    Relay {
+        /// The room.
+        topic: Topic,
+        /// From whom.
+        from: SessionId,
+        /// For whom.
+        to: SessionId,
+        /// Opaque.
+        body: Bytes,
+    },
     /// For the log.
     Noted(Noted),
 }
@@ -97,6 +111,18 @@ pub struct Identity {
     pub key: ServerKey,
     /// The first bytes of a hash of its origins.
     pub origins: [u8; 8],
+}
+
+impl Identity {
+    /// A start of the server with this key and these origins.
+    pub fn new(instance: [u8; 16], key: ServerKey, origins: &[Origin]) -> Self {
+        let mut origins: Vec<String> = origins.iter().map(ToString::to_string).collect();
+        origins.sort();
+        let hash: [u8; 32] = Sha256::digest(origins.join("\n")).into();
+        let mut digest = [0; 8];
+        digest.copy_from_slice(&hash[..8]);
+        Self { instance: Instance::from_bytes(instance), key, origins: digest }
+    }
 }
 
 /// What has been counted since the start.
@@ -500,7 +526,9 @@ impl Cluster {
         self.restate = false;
         self.counts.restated += 1;
         let topics: Vec<_> = self.rooms.keys().copied().collect();
-        topics.into_iter().for_each(|topic| self.state(topic, true));
+        for topic in topics {
+            self.state(topic, true);
+        }
     }
 
     fn beat(&mut self, now: Duration) {
@@ -541,7 +569,9 @@ impl Cluster {
         for server in self.servers.values_mut() {
             server.doubted = server.doubted.filter(|since| !long_ago(*since));
         }
-        asks.into_iter().for_each(|(server, topic)| self.ask(server, topic));
+        for (server, topic) in asks {
+            self.ask(server, topic);
+        }
     }
 
     /// The rooms whose turn it is to be restated.
@@ -596,7 +626,10 @@ impl Cluster {
 
     fn tell(&mut self, topic: Topic) {
         if let Some(room) = self.rooms.get_mut(&topic) {
-            let told = room.tell.drain(..).map(|elsewhere| ClusterOutput::Tell(topic, elsewhere));
+            let told = room.tell.drain(..).map(|told| match told {
+                Told::Presence(elsewhere) => ClusterOutput::Tell(topic, elsewhere),
+                Told::Signal { from, to, body } => ClusterOutput::Relay { topic, from, to, body },
+            });
             self.outputs.extend(told);
         }
     }

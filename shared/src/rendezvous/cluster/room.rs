@@ -20,15 +20,13 @@ pub enum Elsewhere {
     Arrived(SessionId, Bytes),
     /// A client at another server is gone.
     Left(SessionId),
-    /// A signal from a client at another server.
-    Signal {
-        /// From whom.
-        from: SessionId,
-        /// For whom.
-        to: SessionId,
-        /// Opaque.
-        body: Bytes,
-    },
+}
+
+/// What one room has for the clients here.
+#[derive(Debug)]
+pub(super) enum Told {
+    Presence(Elsewhere),
+    Signal { from: SessionId, to: SessionId, body: Bytes },
 }
 
 #[derive(Debug, Default)]
@@ -45,7 +43,7 @@ pub(super) struct Room {
     /// Whether somebody is not shown because there was no place.
     crowded: bool,
     /// What is to be told, oldest first.
-    pub(super) tell: Vec<Elsewhere>,
+    pub(super) tell: Vec<Told>,
 }
 
 /// A room as another server has it.
@@ -144,7 +142,9 @@ impl Room {
                 changes.iter().any(|change| change.session == *session && change.announcement.is_some())
             };
             let gone: Vec<_> = remote.clients.keys().copied().filter(|s| !now_there(s)).collect();
-            gone.into_iter().for_each(|session| self.remote_left(from, session));
+            for session in gone {
+                self.remote_left(from, session);
+            }
         }
         for Change { session, announcement } in changes {
             match announcement {
@@ -170,7 +170,9 @@ impl Room {
         }
         remote.asked = None;
         let gone: Vec<_> = remote.clients.keys().copied().filter(|s| !clients.contains_key(s)).collect();
-        gone.into_iter().for_each(|session| self.remote_left(from, session));
+        for session in gone {
+            self.remote_left(from, session);
+        }
         for (session, announcement) in clients {
             self.remote_arrived(from, session, announcement);
         }
@@ -182,7 +184,9 @@ impl Room {
     pub(super) fn forget(&mut self, server: Instance) {
         let Some(remote) = self.elsewhere.get(&server) else { return };
         let gone: Vec<_> = remote.clients.keys().copied().collect();
-        gone.into_iter().for_each(|session| self.remote_left(server, session));
+        for session in gone {
+            self.remote_left(server, session);
+        }
         self.elsewhere.remove(&server);
         self.fill();
     }
@@ -199,7 +203,7 @@ impl Room {
         }
         if self.is_known(server, signal.from) {
             let BusSignal { from, to, body, .. } = signal;
-            self.tell.push(Elsewhere::Signal { from, to, body: Bytes(body.to_vec()) });
+            self.tell.push(Told::Signal { from, to, body: Bytes(body.to_vec()) });
             return Signalled::Told;
         }
         let remote = self.elsewhere.entry(server).or_default();
@@ -231,7 +235,7 @@ impl Room {
         match self.shown.get(&session) {
             Some(place) if *place == server => {
                 if before.as_ref() != Some(&announcement) {
-                    self.tell.push(Elsewhere::Arrived(session, announcement));
+                    self.tell.push(Told::Presence(Elsewhere::Arrived(session, announcement)));
                 }
             }
             Some(_) => {}
@@ -251,10 +255,10 @@ impl Room {
             Some((place, theirs)) => {
                 self.shown.insert(session, place);
                 if announcement.as_ref() != Some(&theirs) {
-                    self.tell.push(Elsewhere::Arrived(session, theirs));
+                    self.tell.push(Told::Presence(Elsewhere::Arrived(session, theirs)));
                 }
             }
-            None => self.tell.push(Elsewhere::Left(session)),
+            None => self.tell.push(Told::Presence(Elsewhere::Left(session))),
         }
     }
 
@@ -278,7 +282,7 @@ impl Room {
             return;
         }
         self.shown.insert(session, place);
-        self.tell.push(Elsewhere::Arrived(session, announcement));
+        self.tell.push(Told::Presence(Elsewhere::Arrived(session, announcement)));
     }
 
     /// Shows those for whom there was no place before, as far as there is one now.
@@ -294,10 +298,10 @@ impl Room {
             .filter(|session| !self.shown.contains_key(session) && !self.here.contains_key(session))
             .copied()
             .collect();
-        hidden.into_iter().for_each(|session| {
+        for session in hidden {
             if !self.shown.contains_key(&session) {
                 self.show_from_any(session);
             }
-        });
+        }
     }
 }

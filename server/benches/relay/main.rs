@@ -1,0 +1,78 @@
+//! What clients cost the server in memory and processor time, and what honest clients notice of floods.
+//!
+//! `cargo xtask bench server`, on Linux. Starts the real server as a process of its own; the clients are in this one, so on
+//! few cores the signals per second say more about both than about the server. `cargo xtask soak` runs the mixed load.
+#![expect(clippy::unwrap_used, clippy::print_stdout)]
+
+mod client;
+mod measures;
+mod process;
+
+use measures::Relayed;
+
+const MIB: f64 = 1024.0 * 1024.0;
+
+#[tokio::main]
+async fn main() {
+    let mut threads = 1;
+    let mut wanted = Vec::new();
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--bench" => {}
+            "--threads" => threads = arguments.next().unwrap().parse().unwrap(),
+            _ => wanted.push(argument),
+        }
+    }
+    let wants = |what: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == what);
+    let files = raise_file_limit();
+    println!("| what ({threads} server threads) | figure |\n|---|---|");
+    if wants("idle") {
+        for (name, rooms) in [("in no room", 0), ("in one room of its own", 1)] {
+            let (bytes, _) = measures::idle(threads, 2000, rooms).await;
+            println!("| memory per idle client, {name} | {:.2} KiB |", bytes / 1024.0 / 2000.0);
+        }
+    }
+    if wants("many") {
+        let count = 15_000.min(files.saturating_sub(200));
+        let (held, left) = measures::idle(threads, count, 0).await;
+        println!("| memory of {count} idle clients | {:.1} MiB over the baseline |", held / MIB);
+        println!("| … once they are gone | {:.1} MiB over the baseline |", left / MIB);
+        let (held, left) = measures::idle(threads, 5000, 1).await;
+        println!("| memory of 5000 clients, each in one room | {:.1} MiB over the baseline |", held / MIB);
+        println!("| … once they are gone | {:.1} MiB over the baseline |", left / MIB);
+    }
+    if wants("connect") {
+        println!(
+            "| authenticated connects per processor second | {:.0} |",
+            measures::connects(threads).await
+        );
+    }
+    if wants("arrivals") {
+        println!("| arrival notices per processor second | {:.0} |", measures::arrivals(threads).await);
+    }
+    if wants("relay") {
+        for window in [1, 16] {
+            print_relayed(&format!("signals, {window} outstanding"), &measures::relay(threads, window).await);
+        }
+    }
+}
+
+fn print_relayed(what: &str, relayed: &Relayed) {
+    let Relayed { signals, user, kernel, wall } = relayed;
+    println!(
+        "| {what} | {:.0} per processor second ({:.0} % kernel), {:.0}/s |",
+        signals / (user + kernel),
+        100.0 * kernel / (user + kernel),
+        signals / wall
+    );
+}
+
+/// As many files as the system allows; how many these are.
+fn raise_file_limit() -> usize {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    let _ = setrlimit(Resource::Nofile, limit);
+    getrlimit(Resource::Nofile).current.map_or(usize::MAX, |files| files as usize)
+}
