@@ -340,8 +340,12 @@ async fn ad5_an_announcement_moved_to_another_session_makes_nobody_call() {
     let b = world.peer("b").await;
     b.join(&for_b, JOIN).await.unwrap();
     let (to_a, of_b) = (session(&a).await, session(&b).await);
+    // As a newcomer, then, once it knows that it is let in, as a member.
+    let by_b = |frames: &[support::proxy::Frame]| {
+        announcements(frames).iter().filter(|(of, _)| *of == of_b).count() >= 2
+    };
+    proxy.until(|frames| by_b(frames).then_some(())).await;
     let announced = announcements(&proxy.frames());
-    assert!(announced.iter().filter(|(of, _)| *of == of_b).count() >= 2, "as a newcomer, then as a member");
     b.close().await;
     deadline(world.until_links(&a, room, 0)).await;
     let before = counters(&a).await;

@@ -246,3 +246,23 @@ fn me3_a_machine_that_starts_anew_is_called_at_its_new_session() {
         );
     }
 }
+
+/// Whoever shows servers to people asks again only when it is told to.
+#[test]
+fn me3_why_a_server_cannot_be_reached_is_told_when_it_changes_and_only_then() {
+    let (mut world, server, hosts) = world(9, Conditions::GOOD, &["a"]);
+    world.kill_server(server, false);
+    world.create_room(hosts[0], &[sim::origin()]).unwrap();
+    world.run_for(S(300));
+    let told = |world: &Sim| {
+        let of_servers = |event: &&Event| matches!(event, Event::Server { .. });
+        world.events(hosts[0]).iter().filter(of_servers).cloned().collect::<Vec<_>>()
+    };
+    let server_is = |connected| Event::Server { origin: sim::origin(), connected };
+    let trouble = world.node(hosts[0]).unwrap().servers()[0].trouble.clone();
+    assert!(trouble.is_some_and(|trouble| trouble.contains("rendezvous.test")));
+    assert_eq!(told(&world), [server_is(false)], "many attempts, one reason");
+    world.start_server(server);
+    assert!(world.run_until(S(120), |w| told(w).len() > 1));
+    assert_eq!(told(&world), [server_is(false), server_is(true)]);
+}

@@ -7,7 +7,7 @@
 //! Each part is built only if something it is made of has changed since, by content: what it was made of stands, as one
 //! number, in a file beside what it became.
 //!
-//! There is no `wasm-opt` in between: it makes the core a tenth smaller as it lies on the disk and eight per cent larger
+//! There is no `wasm-opt` in between: it makes the core a tenth smaller as it lies on the disk and four per cent larger
 //! as it travels, compressed with brotli (binaryen 132, `-Oz`, against what rustc makes with `opt-level = "z"`).
 
 use std::collections::BTreeSet;

@@ -132,11 +132,12 @@ impl Decoder {
             {
                 return Ok(Some((header, Frame::Kept)));
             }
-            let (taken, rest) = std::mem::take(input).split_at_mut(wanted.min(input.len()));
-            *input = rest;
-            if taken.is_empty() {
+            let count = wanted.min(input.len());
+            if count == 0 {
                 return Ok(None);
             }
+            let (taken, rest) = std::mem::take(input).split_at_mut(count);
+            *input = rest;
             let room = header.map_or(LONGEST, |(_, whole)| whole);
             let frame = &mut self.unfinished.get_or_insert_default().frame;
             // The memory grows with what has come, not with what was announced.

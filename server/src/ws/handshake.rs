@@ -23,15 +23,10 @@ pub(crate) fn answer<B>(request: &Request<B>) -> Response<Body> {
         || !names(headers, CONNECTION, "upgrade")
         || !names(headers, UPGRADE, "websocket")
     {
-        let mut response =
-            refusal(StatusCode::UPGRADE_REQUIRED, "this is a WebSocket; connect with ws:// or wss://\n");
-        response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        return response;
+        return refusal(StatusCode::BAD_REQUEST, "this is a WebSocket; connect with ws:// or wss://\n");
     }
     if headers.get(SEC_WEBSOCKET_VERSION) != Some(&VERSION) {
-        let mut response =
-            refusal(StatusCode::UPGRADE_REQUIRED, "this server speaks version 13 of WebSocket\n");
+        let mut response = refusal(StatusCode::UPGRADE_REQUIRED, "this server speaks version 13 of WebSocket\n");
         response.headers_mut().insert(SEC_WEBSOCKET_VERSION, VERSION);
         return response;
     }
@@ -57,10 +52,9 @@ fn accept(key: &HeaderValue) -> Option<HeaderValue> {
 /// Whether the header's list has this word.
 fn names(headers: &HeaderMap, name: axum::http::HeaderName, word: &str) -> bool {
     let values = headers.get_all(name);
-    values
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .any(|value| value.split(',').any(|item| item.trim().eq_ignore_ascii_case(word)))
+    values.iter().filter_map(|value| value.to_str().ok()).any(|value| {
+        value.split(',').any(|item| item.trim().eq_ignore_ascii_case(word))
+    })
 }
 
 fn refusal(status: StatusCode, why: &'static str) -> Response<Body> {
@@ -102,7 +96,7 @@ mod tests {
             headers.remove(n);
             answer(&request(&headers)).status().as_u16()
         };
-        assert_eq!([0, 1, 2, 3].map(without), [426, 426, 426, 400]);
+        assert_eq!([0, 1, 2, 3].map(without), [400, 400, 426, 400]);
         let with = |n: usize, value| {
             let mut headers = GOOD;
             headers[n].1 = value;

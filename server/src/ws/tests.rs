@@ -301,8 +301,8 @@ fn any_frame() -> impl Strategy<Value = Vec<u8>> {
         1 => proptest::collection::vec(any::<u8>(), 0..5),
     ];
     (any::<bool>(), opcode, payload, any::<[u8; 4]>()).prop_map(|(last, opcode, payload, key)| {
-        let mut frame = Frame::message(payload, opcode, last);
-        frame.header_mut().mask = Some(key);
+        let header = FrameHeader { is_final: last, opcode, mask: Some(key), ..FrameHeader::default() };
+        let frame = Frame::from_payload(header, payload.into());
         let mut bytes = Vec::new();
         frame.format(&mut bytes).unwrap();
         bytes

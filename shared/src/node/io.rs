@@ -262,7 +262,7 @@ pub enum Event {
         /// What it did.
         why: String,
     },
-    /// A server can or cannot be reached.
+    /// A server can or cannot be reached, or cannot for another reason than before.
     Server {
         /// Which.
         origin: Origin,

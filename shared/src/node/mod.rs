@@ -512,6 +512,7 @@ impl Node {
                 self.rooms.values_mut().for_each(|room| room.server_down(origin, &mut ctx));
                 ctx.event(Event::Server { origin: origin.clone(), connected: false });
             }
+            ServerEvent::Trouble => ctx.event(Event::Server { origin: origin.clone(), connected: false }),
             ServerEvent::Entered { topic, peers } => {
                 let id = of(&topic, &mut self.rooms);
                 if let Some(room) = id.and_then(|id| self.rooms.get_mut(&id)) {

@@ -37,6 +37,8 @@ const LAST_RETRY: Duration = Duration::from_secs(60);
 pub(super) enum ServerEvent {
     Ready,
     Down,
+    /// It cannot be reached, for another reason than before.
+    Trouble,
     Entered { topic: Topic, peers: Vec<Present> },
     Arrived { topic: Topic, peer: Present },
     Left { topic: Topic, session: SessionId },
@@ -273,6 +275,8 @@ impl Servers {
             if now.monotonic >= since + STEADY {
                 server.attempts = 0;
             }
+        } else if server.trouble.as_ref() != Some(&trouble) {
+            self.events.push_back((origin.clone(), ServerEvent::Trouble));
         }
         server.trouble = Some(trouble);
         let delay = back_off(FIRST_RETRY, LAST_RETRY, server.attempts, rng);

@@ -232,9 +232,37 @@ fn rv15_a_hello_of_another_shape_and_version_hears_which_versions_are_served() {
 }
 
 #[test]
+fn rv5_who_enters_too_often_is_told_and_so_is_a_room_that_is_entered_too_often() {
+    let mut world = World::new(terms());
+    let burst = terms().enters.burst;
+    let id = world.signed_in(1);
+    for _ in 0..burst {
+        world.say(id, &enter(1, 1));
+    }
+    assert_eq!(world.seen[&id].error, None);
+    world.say(id, &enter(1, 1));
+    assert_eq!(world.seen[&id].error, Some(RefusalCode::RateLimited));
+    assert_eq!(world.server.rooms(), 0);
+
+    let crowd = terms().room_enters.burst.div_ceil(burst);
+    let others: Vec<_> = (2..2 + crowd).map(|n| world.signed_in(n)).collect();
+    for id in &others {
+        for _ in 0..burst {
+            world.say(*id, &enter(1, 1));
+        }
+        assert_eq!(world.seen[id].error, None);
+    }
+    let last = world.signed_in(99);
+    world.say(last, &enter(1, 1));
+    assert_eq!(world.seen[&last].error, Some(RefusalCode::RateLimited));
+    // Who was inside stays, and hears nothing of the one who was not let in.
+    assert_eq!(world.seen[&others[0]].rooms[&topic(1)].len() as u64, crowd - 1);
+}
+
+#[test]
 fn rv5_violations_are_closed_without_a_word() {
     let too_many_rooms = (0..=64).map(|n| enter(n, 1).encode()).collect();
-    let too_fast = (0..=2048).map(|_| enter(1, 1).encode()).collect();
+    let too_fast = (0..=2048).map(|_| ClientMessage::Leave { topic: topic(1) }.encode()).collect();
     let cases: [(Violation, Vec<String>); 9] = [
         (Violation::NotAMessage, vec!["[".repeat(50_000)]),
         (Violation::NotAMessage, vec![format!(r#"{{"type":"leave","x":{}"#, "[".repeat(50_000))]),

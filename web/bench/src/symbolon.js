@@ -6,13 +6,14 @@ import { edit } from './editor.js'
 const names = { user: 'bench', deviceName: 'browser', wasm: new URL('symbolon_web_bg.wasm', location.href) }
 
 async function open() {
+  const ticket = location.hash.slice(1)
+  const opening = ticket
+    ? Room.join(ticket, names)
+    : Room.create({ ...names, name: 'bench', servers: [location.search.slice(1)] })
   const doc = new Y.Doc()
   const awareness = new Awareness(doc)
   edit(doc, awareness)
-  const ticket = location.hash.slice(1)
-  const room = ticket
-    ? await Room.join(ticket, names)
-    : await Room.create({ ...names, name: 'bench', servers: [location.search.slice(1)] })
+  const room = await opening
   const provider = new SymbolonProvider(doc, room, { awareness })
   await provider.whenSynced
   window.invite = async (uses) => (await room.invite({ uses })).ticket

@@ -356,11 +356,6 @@ export class Desk {
     this.#views.event(event);
   }
 
-  /** A server could not be reached, again: of that there is no event. */
-  serversChanged(): void {
-    this.#views.serversChanged();
-  }
-
   /** Tells tabs what changed since the last time. */
   showChanges(): void {
     const { rooms, home } = this.#views.changes((room) => this.#in(room).length > 0);

@@ -56,10 +56,7 @@ export class Host {
     this.#sockets = new Sockets({
       opened: (origin) => this.#input((core) => core.server_opened(origin)),
       text: (origin, text) => this.#input((core) => core.server_text(origin, text)),
-      closed: (origin, reason) => {
-        this.#input((core) => core.server_closed(origin, reason));
-        this.#desk.serversChanged();
-      },
+      closed: (origin, reason) => this.#input((core) => core.server_closed(origin, reason)),
     });
     this.#links = new Links({
       description: (link, sdp) => this.#input((core) => core.description(link, sdp)),

@@ -72,6 +72,9 @@ export class Tab {
     const id = (this.#id = crypto.randomUUID());
     const channel = (this.#channel = new BroadcastChannel(this.#name('channel')));
     channel.onmessage = ({ data }) => this.#heard(data as Envelope);
+    // Not waited for here: most often this tab becomes the host, and whichever it is may be it next. What goes wrong is
+    // said when the core is needed.
+    load(this.#options.wasm).catch(() => {});
     // Both are asked for at once: most often there is no other tab, and this one is the host.
     this.#lock(this.#name(`tab/${id}`), stay.signal, async () => {
       this.#held = true;
@@ -146,9 +149,6 @@ export class Tab {
 
   async #open(): Promise<Host> {
     const { home, user, deviceName, wasm } = this.#options;
-    const loading = load(wasm);
-    // Waited for below, after what can fail first.
-    loading.catch(() => {});
     let host: Host | undefined;
     const store = await Store.open(home, () => host?.lostStore());
     try {
@@ -156,7 +156,7 @@ export class Tab {
       const [profile, entries] = await Promise.all([
         store.profile({ seed, user, device: deviceName } satisfies Profile),
         store.entries(),
-        loading,
+        load(wasm),
       ]);
       const deliver = (tab: string, message: ToTab) => this.#deliver(tab, message);
       return (host = new Host(profile, entries, store, deliver, this.#id));

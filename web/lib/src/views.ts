@@ -18,7 +18,7 @@ export class Views {
   event(event: CoreEvent): void {
     switch (event.type) {
       case 'server':
-        this.serversChanged();
+        this.#serversChanged();
         return;
       case 'synced':
         this.#syncedWith(event.room).add(event.device);
@@ -41,7 +41,7 @@ export class Views {
     this.#homeChanged = true;
   }
 
-  serversChanged(): void {
+  #serversChanged(): void {
     for (const { id } of this.#core.rooms()) this.#changedRooms.add(id);
     this.#homeChanged = true;
   }
