@@ -1,6 +1,7 @@
 //! A server process of one's own, and a client that says what it is told to say.
 
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -31,10 +32,20 @@ impl ServerProcess {
 
     /// With exactly these options and a port of its own.
     pub(crate) fn start_with(options: &[&str]) -> Self {
+        Self::spawn(options, Stdio::inherit())
+    }
+
+    /// With what it logs in a file.
+    pub(crate) fn start_logging(options: &[&str], log: &Path) -> Self {
+        Self::spawn(options, std::fs::File::create(log).unwrap().into())
+    }
+
+    fn spawn(options: &[&str], log: Stdio) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_symbolon-server"))
             .args(["--listen", "127.0.0.1:0"])
             .args(options)
             .stdout(Stdio::piped())
+            .stderr(log)
             .spawn()
             .unwrap();
         let mut line = String::new();
@@ -120,6 +131,15 @@ impl Client {
 
     pub(crate) async fn signed_in(server: &ServerProcess) -> Self {
         Self::welcomed(server).await.0
+    }
+
+    /// Signed in with this key.
+    pub(crate) async fn signed_in_as(server: &ServerProcess, key: SignKey) -> Self {
+        let (mut client, challenge) = Self::challenged(server).await;
+        client.key = key;
+        client.say(&ClientMessage::Hello(client.hello(&challenge))).await;
+        assert!(matches!(client.next().await, Some(ServerMessage::Welcome { .. })));
+        client
     }
 
     /// Signed in, with the limits the server named.

@@ -1,4 +1,4 @@
-//! What servers say to each other over the bus: CBOR, bounded (PROTOCOL §9).
+//! What servers say to each other over the bus: CBOR, bounded (PROTOCOL §12).
 
 use std::fmt;
 

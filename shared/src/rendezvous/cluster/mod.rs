@@ -1,4 +1,4 @@
-//! Several servers that act as one, over a bus (PROTOCOL §9), as a machine without I/O, clock or randomness.
+//! Several servers that act as one, over a bus (PROTOCOL §12), as a machine without I/O, clock or randomness.
 //!
 //! ```text
 //!   clients here: enter, leave, signal ─▶ ┌─────────┐ ─▶ Publish, Subscribe ─▶ the bus
