@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use crate::cluster::ClusterStatus;
 use crate::door::Seat;
 use crate::outbox::{Due, Outbox, Told};
 use crate::registry::{NotEntered, Registry};
+use crate::turn::Turn;
 use crate::wire::{self, Reader};
 use crate::ws::{Decoder, Event, Malformed};
 
@@ -34,15 +35,28 @@ thread_local! {
 /// What all clients' tasks share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) terms: Arc<Terms>,
+    /// For those who connect from now on.
+    pub(crate) terms: RwLock<Arc<Terms>>,
     pub(crate) registry: Registry,
     /// How it is with the other servers, if this one is not alone.
     pub(crate) cluster: Option<Arc<ClusterStatus>>,
     pub(crate) clock: Clock,
+    pub(crate) turn: Option<Arc<Turn>>,
     /// Bytes that may wait for one client.
     pub(crate) outbox: usize,
     /// Bytes that may be held for all.
     pub(crate) budget: Arc<Budget>,
+}
+
+impl Shared {
+    pub(crate) fn terms(&self) -> Arc<Terms> {
+        Arc::clone(&self.terms.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Other terms; whoever is connected keeps those it was welcomed with.
+    pub(crate) fn set_terms(&self, terms: Terms) {
+        *self.terms.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(terms);
+    }
 }
 
 struct Client {
@@ -79,7 +93,7 @@ pub(crate) async fn serve(upgraded: Upgraded, seat: Arc<Seat>, shared: Arc<Share
     let outbox = Outbox::new(shared.outbox, writer, &shared.budget);
     let number = shared.registry.opened(&outbox);
     let nonce = Nonce::from_bytes(rand::random());
-    let connection = Connection::new(Arc::clone(&shared.terms), nonce, shared.clock.now());
+    let connection = Connection::new(shared.terms(), nonce, shared.clock.now());
     let mut client = Client {
         reader,
         decoder: Decoder::new(MAX_MESSAGE),
@@ -272,9 +286,17 @@ impl Driven {
                 ConnectionOutput::Ping => outbox.push_ping(due),
                 ConnectionOutput::Claim(session) => {
                     let answer = shared.registry.claim(session, outbox);
+                    if let (Ok(()), Some(turn)) = (answer, &shared.turn) {
+                        turn.signed_in(&session);
+                    }
                     connection.handle_claim(answer, shared.clock.now());
                 }
-                ConnectionOutput::Release(session) => shared.registry.release(session),
+                ConnectionOutput::Release(session) => {
+                    shared.registry.release(session);
+                    if let Some(turn) = &shared.turn {
+                        turn.signed_out(&session);
+                    }
+                }
                 ConnectionOutput::Enter { topic, session, announcement } => {
                     let now = shared.clock.now();
                     match shared.registry.enter(topic, session, announcement, now, due) {

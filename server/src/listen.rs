@@ -1,8 +1,8 @@
 //! The accept loop, and HTTP up to the WebSocket.
 
 use std::future::Future;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use axum::Extension;
@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -18,19 +18,21 @@ use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use symbolon_core::origin;
-use symbolon_core::rendezvous::Terms;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
 use crate::budget::Budget;
 use crate::client::{self, Shared};
 use crate::clock::Clock;
-use crate::cluster::{ClusterStatus, Joining};
+use crate::cluster::Joining;
 use crate::config::Config;
-use crate::door::{Door, Seat};
+use crate::control::Control;
+use crate::door::Seat;
+use crate::gate::Gate;
 use crate::registry::Registry;
 use crate::stall::Watched;
 use crate::stream::Stream;
+use crate::turn::TurnServer;
 use crate::ws::handshake;
 use crate::{ServerError, stall};
 
@@ -53,56 +55,64 @@ const PAGE_CONFIG: &str = r#"{"rendezvous":true}"#;
 pub(crate) struct Listening {
     listener: TcpListener,
     address: SocketAddr,
-    door: Arc<Door>,
+    gate: Arc<Gate>,
     shared: Arc<Shared>,
     joining: Option<Joining>,
     router: Router,
     read_within: Duration,
+    /// Ends with this.
+    _turn: Option<TurnServer>,
 }
 
 /// What a request handler knows.
 #[derive(Clone)]
 struct Visit {
     seat: Arc<Seat>,
+    /// Who it is, unless a request names somebody else and may.
+    address: IpAddr,
+    gate: Arc<Gate>,
     shared: Arc<Shared>,
 }
 
 impl Listening {
     pub(crate) fn new(listener: TcpListener, config: Config) -> Result<Self, ServerError> {
         let address = listener.local_addr()?;
-        let terms = Arc::new(config.terms(config.key.load()?, address));
-        let door = Door::new(config.seats(), config.bans);
+        let gate = Gate::new(&config)?;
+        let mut terms = config.terms(config.key.load()?, address, gate.secure());
+        let clock = Clock::start();
+        terms.turn = config.turn.elsewhere().map_err(ServerError::Turn)?;
+        let turn = config.turn.listens().then(|| TurnServer::start(&config.turn, gate.acceptor(), clock));
+        let turn = turn.transpose()?;
+        if let Some(turn) = &turn {
+            terms.ice_servers.push(turn.stun.clone());
+            terms.turn = Some(turn.terms.clone());
+        }
         let joining = Joining::new(&config.cluster)?;
         let link = joining.as_ref().map(Joining::link);
         let shared = Shared {
             registry: Registry::new(terms.limits.clients_per_room, config.rooms, terms.room_enters, link),
             cluster: joining.as_ref().map(Joining::status),
-            terms,
-            clock: Clock::start(),
+            terms: RwLock::new(Arc::new(terms)),
+            clock,
+            turn: turn.as_ref().map(|server| Arc::clone(&server.turn)),
             outbox: config.outbox_bytes,
             budget: Budget::new(config.buffer_bytes),
         };
         Ok(Self {
             listener,
             address,
-            door: Arc::new(door),
+            gate: Arc::new(gate),
             shared: Arc::new(shared),
             joining,
             router: router(config.page),
             read_within: config.read_within,
+            _turn: turn,
         })
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    pub(crate) fn terms(&self) -> &Terms {
-        &self.shared.terms
-    }
-
-    pub(crate) fn cluster(&self) -> Option<Arc<ClusterStatus>> {
-        self.shared.cluster.clone()
+    /// What a running server can be told.
+    pub(crate) fn control(&self) -> Control {
+        Control { address: self.address, gate: Arc::clone(&self.gate), shared: Arc::clone(&self.shared) }
     }
 
     pub(crate) async fn serve(
@@ -116,8 +126,10 @@ impl Listening {
         let (open, mut all_gone) = mpsc::channel::<()>(1);
         let (stop, stopped) = watch::channel(());
         let mut shutdown = std::pin::pin!(shutdown);
+        let mut watch_files = std::pin::pin!(self.gate.watch_files());
         loop {
             let accepted = tokio::select! {
+                () = &mut watch_files => continue,
                 accepted = self.listener.accept() => accepted,
                 () = &mut shutdown => break,
             };
@@ -148,16 +160,24 @@ impl Listening {
         open: &mpsc::Sender<()>,
         stopped: &watch::Receiver<()>,
     ) {
-        match self.door.enter(address.ip(), open, self.shared.clock.now()) {
-            Err(reason) => tracing::debug!(?reason, "a connection is turned away"),
-            Ok(seat) => {
-                // Without it a relayed signal may wait 40 ms for the acknowledgement of the one before.
-                let _ = stream.set_nodelay(true);
-                let visit = Visit { seat: Arc::new(seat), shared: Arc::clone(&self.shared) };
-                let (stream, stalled) = stall::watch(Stream::Plain(stream), self.read_within);
-                tokio::spawn(answer(stream, stalled, self.router.clone(), visit, stopped.clone()));
-            }
-        }
+        let (gate, shared) = (Arc::clone(&self.gate), Arc::clone(&self.shared));
+        let seat = match gate.enter(address.ip(), open, shared.clock.now()) {
+            Ok(seat) => seat,
+            Err(reason) => return tracing::debug!(?reason, "a connection is turned away"),
+        };
+        // Without it a relayed signal may wait 40 ms for the acknowledgement of the one before.
+        let _ = stream.set_nodelay(true);
+        let (router, read_within, stopped) = (self.router.clone(), self.read_within, stopped.clone());
+        tokio::spawn(async move {
+            let passed = gate.pass(stream, address.ip(), &seat, &shared.clock).await;
+            let (stream, address) = match passed {
+                Ok(passed) => passed,
+                Err(reason) => return tracing::debug!(%reason, "a connection does not get to HTTP"),
+            };
+            let (stream, stalled) = stall::watch(stream, read_within);
+            let visit = Visit { seat: Arc::new(seat), address, gate, shared };
+            answer(stream, stalled, router, visit, stopped).await;
+        });
     }
 }
 
@@ -189,8 +209,20 @@ async fn answer(
 }
 
 fn router(with_page: bool) -> Router {
-    let router = Router::new().route("/healthz", get(async || "ok")).route(origin::PATH, get(rendezvous));
+    let router = Router::new()
+        .route("/healthz", get(async || "ok"))
+        .route("/readyz", get(ready))
+        .route(origin::PATH, get(rendezvous));
     if with_page { router.fallback(page) } else { router.route("/", get(no_page)) }
+}
+
+/// Whether to send clients here.
+async fn ready(Extension(visit): Extension<Visit>) -> (StatusCode, &'static str) {
+    if visit.shared.registry.stopping() {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping")
+    } else {
+        (StatusCode::OK, "ready")
+    }
 }
 
 async fn page(request: Request) -> Response {
@@ -204,6 +236,12 @@ async fn no_page() -> String {
 async fn rendezvous(Extension(visit): Extension<Visit>, mut request: Request) -> Response {
     let response = handshake::answer(&request);
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let client = visit.gate.client(visit.address, request.headers());
+        if let Err(reason) = visit.seat.sit(client, visit.shared.clock.now()) {
+            tracing::debug!(?reason, "a client behind a proxy is turned away");
+            // The connection is the proxy's, which wants an answer.
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        }
         let upgrade = hyper::upgrade::on(&mut request);
         tokio::spawn(async move {
             if let Ok(upgraded) = upgrade.await {

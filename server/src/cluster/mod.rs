@@ -135,7 +135,8 @@ impl Joining {
     /// Begins. That there is no bus yet is no error.
     pub(crate) async fn start(self, shared: Arc<Shared>) -> Result<Joined, ClusterError> {
         let Self { config, options, status, link } = self;
-        let identity = Identity::new(rand::random(), shared.terms.key.server(), &shared.terms.origins);
+        let terms = shared.terms();
+        let identity = Identity::new(rand::random(), terms.key.server(), &terms.origins);
         let bus = nats::Bus::connect(options, &config).await?;
         let task = task::Task::new(identity, config.name, bus, link, status, shared).await?;
         let (stop, stopped) = oneshot::channel();

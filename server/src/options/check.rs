@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::table::SECTIONS;
 use super::{Given, Loaded, Settings, Source};
 use crate::key::KeySource;
+use crate::tls;
 
 /// Something an operator should know of a configuration that can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,12 +20,24 @@ pub enum Finding {
 pub fn findings(settings: &Settings) -> Vec<Finding> {
     let config = &settings.config;
     let mut found = Vec::new();
+    if let Err(error) = tls::check(&config.tls) {
+        found.push(Finding::Wrong(error.to_string()));
+    }
     let mut odd = |text: String| found.push(Finding::Odd(text));
     if config.origins.is_empty() && config.listen.ip().is_unspecified() {
         odd(format!(
             "clients cannot sign in at {}; name what they dial with `origins`, such as wss://rooms.example.org",
             config.listen
         ));
+    }
+    if config.proxies.trusted.iter().any(|network| network.prefix_len() == 0) {
+        odd("`proxy.trusted` lists everybody: then anybody can choose the address it is known by".into());
+    }
+    if config.tls.certificate.is_some()
+        && config.origins.iter().all(|origin| !origin.secure())
+        && !config.origins.is_empty()
+    {
+        odd("with TLS clients dial wss://, and `origins` has none".into());
     }
     if config.ping_every >= config.dead_after {
         odd("`limits.ping_interval` is not shorter than `limits.dead_after`: silent clients are closed unasked".into());
@@ -49,6 +62,16 @@ pub fn findings(settings: &Settings) -> Vec<Finding> {
     if !config.cluster.nats.is_empty() && matches!(config.key, KeySource::Ephemeral) {
         found.push(Finding::Wrong(
             "servers of a cluster share one key; name its file with `key_file`, the same on all".into(),
+        ));
+    }
+    if let Err(why) = config.turn.elsewhere() {
+        found.push(Finding::Wrong(format!("`turn`: {why}")));
+    }
+    if config.turn.listens()
+        && config.turn.allow_private.iter().any(|network| network.to_string().ends_with("/0"))
+    {
+        found.push(Finding::Odd(
+            "`turn.allow_private` lets strangers reach every machine that this one can".into(),
         ));
     }
     found

@@ -4,10 +4,16 @@
 mod bad_input;
 mod bus;
 mod cluster;
+mod configuration;
 mod limits;
 mod liveness;
+mod logs;
 mod page;
+mod proxies;
 mod rooms;
 mod sign_in;
 mod stopping;
 mod support;
+mod tls;
+mod turn;
+mod turn_client;

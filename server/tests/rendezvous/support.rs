@@ -9,7 +9,10 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use symbolon_core::crypto::keys::SignKey;
 use symbolon_core::id::{SessionId, Topic};
 use symbolon_core::origin::Origin;
-use symbolon_core::signal::{Bytes, Challenge, ClientMessage, Hello, Limits, Refusal, ServerMessage};
+use symbolon_core::signal::{
+    Bytes, Challenge, ClientMessage, Hello, IceServer, Limits, Refusal, ServerMessage,
+};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::Message;
@@ -22,6 +25,14 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 pub(crate) struct ServerProcess {
     child: Child,
     pub(crate) origin: Origin,
+    /// What it logs, if it is listened to.
+    logs: Option<Logs>,
+}
+
+/// The log lines of a process.
+struct Logs {
+    lines: std::sync::mpsc::Receiver<String>,
+    seen: Vec<String>,
 }
 
 impl ServerProcess {
@@ -35,23 +46,77 @@ impl ServerProcess {
         Self::spawn(options, Stdio::inherit())
     }
 
+    /// As [`start`](Self::start), with its log lines kept.
+    pub(crate) fn start_heard(options: &[&str]) -> Self {
+        Self::start_heard_with(&[&["--key-file", "none", "--no-bans"], options].concat())
+    }
+
+    /// As [`start_with`](Self::start_with), with its log lines kept.
+    pub(crate) fn start_heard_with(options: &[&str]) -> Self {
+        let mut server = Self::spawn(options, Stdio::piped());
+        let stderr = BufReader::new(server.child.stderr.take().unwrap());
+        let (sender, lines) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        server.logs = Some(Logs { lines, seen: Vec::new() });
+        server
+    }
+
     /// With what it logs in a file.
     pub(crate) fn start_logging(options: &[&str], log: &Path) -> Self {
         Self::spawn(options, std::fs::File::create(log).unwrap().into())
     }
 
-    fn spawn(options: &[&str], log: Stdio) -> Self {
+    fn spawn(options: &[&str], stderr: Stdio) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_symbolon-server"))
             .args(["--listen", "127.0.0.1:0"])
             .args(options)
             .stdout(Stdio::piped())
-            .stderr(log)
+            .stderr(stderr)
             .spawn()
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let origin = line.trim().strip_prefix("listening on ").unwrap().parse().unwrap();
-        Self { child, origin }
+        Self { child, origin, logs: None }
+    }
+
+    /// Waits until it has logged a line with these words, since it was last asked.
+    pub(crate) async fn logged(&mut self, words: &str) -> String {
+        let mut logs = self.logs.take().unwrap();
+        let words = words.to_owned();
+        let (logs, line) = tokio::task::spawn_blocking(move || {
+            let until = std::time::Instant::now() + DEADLINE;
+            loop {
+                let left = until.saturating_duration_since(std::time::Instant::now());
+                let line = logs.lines.recv_timeout(left);
+                let line = line.unwrap_or_else(|_| panic!("not logged: {words}; but: {:#?}", logs.seen));
+                logs.seen.push(line.clone());
+                if line.contains(&words) {
+                    return (logs, line);
+                }
+            }
+        })
+        .await
+        .unwrap();
+        self.logs = Some(logs);
+        line
+    }
+
+    /// All that it has logged, once it has ended.
+    pub(crate) async fn all_logs(&mut self) -> Vec<String> {
+        let mut logs = self.logs.take().unwrap();
+        tokio::task::spawn_blocking(move || {
+            logs.seen.extend(logs.lines.iter());
+            logs.seen
+        })
+        .await
+        .unwrap()
     }
 
     pub(crate) fn address(&self) -> String {
@@ -110,11 +175,28 @@ impl Client {
 
     /// Connected, if the server lets it in.
     pub(crate) async fn try_connect(server: &ServerProcess) -> Result<Self, WsError> {
+        Self::dial(&server.origin).await
+    }
+
+    async fn dial(origin: &Origin) -> Result<Self, WsError> {
         // Without TCP_NODELAY, two messages in a row wait for a delayed acknowledgement.
-        let connecting = connect_async_with_config(server.origin.socket_url(), None, true);
+        let connecting = connect_async_with_config(origin.socket_url(), None, true);
         let (socket, _) = within(connecting).await?;
         let key = SignKey::from_secret(&rand::random());
-        Ok(Self { socket, key, origin: server.origin.clone() })
+        Ok(Self { socket, key, origin: origin.clone() })
+    }
+
+    /// Signed in at a server of whatever kind, with the STUN and TURN servers it named.
+    pub(crate) async fn with_ice_servers(origin: &Origin) -> (Self, Vec<IceServer>) {
+        let mut client = Self::dial(origin).await.unwrap();
+        let Some(ServerMessage::Challenge(challenge)) = client.next().await else {
+            panic!("the challenge comes first")
+        };
+        client.say(&ClientMessage::Hello(client.hello(&challenge))).await;
+        match client.next().await {
+            Some(ServerMessage::Welcome { ice_servers, .. }) => (client, ice_servers),
+            other => panic!("the welcome comes next, not {other:?}"),
+        }
     }
 
     /// Connected, with the challenge read and checked.
@@ -235,4 +317,25 @@ pub(crate) fn unix_ms() -> u64 {
 
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, future).await.expect("it should have happened by now")
+}
+
+/// Status and body of an answer over HTTP.
+pub(crate) async fn get(address: &str, path: &str) -> (u16, String) {
+    let stream = within(TcpStream::connect(address)).await.unwrap();
+    get_on(stream, path, "").await
+}
+
+/// The same on a stream, with further header lines.
+pub(crate) async fn get_on(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    path: &str,
+    headers: &str,
+) -> (u16, String) {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n{headers}\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    within(stream.read_to_string(&mut answer)).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
+    (status, body.to_owned())
 }

@@ -89,6 +89,11 @@ pub enum ServerMessage {
         /// When the server is about to stop: seconds after which to go elsewhere.
         drain_after: Option<u64>,
     },
+    /// The STUN and TURN servers to use from now on, in place of those of the welcome.
+    IceServers {
+        /// All of them.
+        ice_servers: Vec<IceServer>,
+    },
     /// Inside a room now; these were there already.
     Entered {
         /// The room.
@@ -120,6 +125,11 @@ pub enum ServerMessage {
         from: SessionId,
         /// What it sent.
         body: Bytes,
+    },
+    /// The server is about to stop; the client is to go elsewhere, and closes by itself.
+    Drain {
+        /// Seconds after which the server has closed.
+        drain_after: u64,
     },
     /// The server refuses; it closes next.
     Error(Refusal),

@@ -324,7 +324,7 @@ mod tests {
             let envelope = Envelope { from: Instance::from_bytes([7; 16]), message };
             let bytes = envelope.encode();
             assert_eq!(Envelope::decode(&bytes).unwrap(), envelope);
-            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            let hex: String = bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
             assert!(documented.contains(&hex), "not in the document: {envelope:?}\n{hex}");
         }
     }
