@@ -113,7 +113,8 @@ impl Registry {
         if !room.handle_knock(self.room_enters, now) {
             return Err(NotEntered::Busy);
         }
-        room.handle_enter(session, announcement, self.clients_per_room).map_err(|RoomFull| NotEntered::Full)?;
+        room.handle_enter(session, announcement, self.clients_per_room)
+            .map_err(|RoomFull| NotEntered::Full)?;
         self.tell(&mut room, due);
         Ok(room.len())
     }

@@ -1,4 +1,4 @@
-//! Developers' commands: `cargo xtask web | demo | test | bench`.
+//! Developers' commands: `cargo xtask web | demo | test | container | bench`.
 //!
 //! # Layout
 //! - `web`: the core as wasm, its bindings, the npm package, the page.
@@ -13,7 +13,7 @@ mod run;
 mod tools;
 mod web;
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 const HELP: &str = "\
 Usage: cargo xtask COMMAND
@@ -25,6 +25,8 @@ Usage: cargo xtask COMMAND
   demo --check    show three peers meet and their text converge, and end by itself
   test            everything that must hold: format, lints, tests, the page in browsers, docs, licences
   test NAME       only the tests whose name contains NAME, in Rust and in browsers
+  container       build the server's image with podman or docker and show what it promises; deploy/prove-container.sh
+                  names the options, such as --make-base where no registry can be reached
   bench [web]     the figures of docs/BENCHMARKS.md, or only those of the browser
 ";
 
@@ -40,6 +42,10 @@ fn main() -> ExitCode {
         }
         ["test"] => check::everything(),
         ["test", name] => check::tests_named(name),
+        ["container", ref options @ ..] => {
+            let mut proof = Command::new(run::root().join("deploy/prove-container.sh"));
+            run::step("container", proof.args(options))
+        }
         ["bench"] => check::benchmarks(),
         ["bench", "web"] => check::browser_benchmarks(),
         [] | ["help" | "--help" | "-h"] => {

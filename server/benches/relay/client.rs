@@ -72,7 +72,8 @@ impl Client {
     pub(crate) async fn try_enter(&mut self, topic: Topic) -> Outcome<()> {
         self.try_say(&ClientMessage::Enter { topic, announcement: Bytes(vec![0; 136]) }).await?;
         while !matches!(self.try_next().await?, ServerMessage::Entered { topic: entered, .. } if entered == topic)
-        {}
+        {
+        }
         Ok(())
     }
 

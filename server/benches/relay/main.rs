@@ -43,7 +43,10 @@ async fn main() {
         println!("| … once they are gone | {:.1} MiB over the baseline |", left / MIB);
     }
     if wants("connect") {
-        println!("| authenticated connects per processor second | {:.0} |", measures::connects(threads).await);
+        println!(
+            "| authenticated connects per processor second | {:.0} |",
+            measures::connects(threads).await
+        );
     }
     if wants("arrivals") {
         println!("| arrival notices per processor second | {:.0} |", measures::arrivals(threads).await);

@@ -26,7 +26,8 @@ pub(crate) fn answer<B>(request: &Request<B>) -> Response<Body> {
         return refusal(StatusCode::BAD_REQUEST, "this is a WebSocket; connect with ws:// or wss://\n");
     }
     if headers.get(SEC_WEBSOCKET_VERSION) != Some(&VERSION) {
-        let mut response = refusal(StatusCode::UPGRADE_REQUIRED, "this server speaks version 13 of WebSocket\n");
+        let mut response =
+            refusal(StatusCode::UPGRADE_REQUIRED, "this server speaks version 13 of WebSocket\n");
         response.headers_mut().insert(SEC_WEBSOCKET_VERSION, VERSION);
         return response;
     }
@@ -52,9 +53,10 @@ fn accept(key: &HeaderValue) -> Option<HeaderValue> {
 /// Whether the header's list has this word.
 fn names(headers: &HeaderMap, name: axum::http::HeaderName, word: &str) -> bool {
     let values = headers.get_all(name);
-    values.iter().filter_map(|value| value.to_str().ok()).any(|value| {
-        value.split(',').any(|item| item.trim().eq_ignore_ascii_case(word))
-    })
+    values
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.split(',').any(|item| item.trim().eq_ignore_ascii_case(word)))
 }
 
 fn refusal(status: StatusCode, why: &'static str) -> Response<Body> {

@@ -97,11 +97,22 @@ fn ws_messages_fragments_and_control_frames_arrive_however_the_bytes_are_cut() {
         (vec![frame(PONG, b"unasked"), frame(TEXT, b"x")], vec![Seen::Pong, text("x")]),
         // 5: fragments, with control frames between them.
         (
-            vec![frame(TEXT_BEGINS, b"one"), frame(CONTINUES, b"two"), frame(ENDS, b"three"), frame(TEXT, b"4")],
+            vec![
+                frame(TEXT_BEGINS, b"one"),
+                frame(CONTINUES, b"two"),
+                frame(ENDS, b"three"),
+                frame(TEXT, b"4"),
+            ],
             vec![text("onetwothree"), text("4")],
         ),
         (
-            vec![frame(TEXT_BEGINS, b"a"), frame(PING, b"p"), frame(CONTINUES, b""), frame(PONG, b""), frame(ENDS, b"b")],
+            vec![
+                frame(TEXT_BEGINS, b"a"),
+                frame(PING, b"p"),
+                frame(CONTINUES, b""),
+                frame(PONG, b""),
+                frame(ENDS, b"b"),
+            ],
             vec![Seen::Ping(b"p".to_vec()), Seen::Pong, text("ab")],
         ),
         (vec![frame(TEXT_BEGINS, b""), frame(CONTINUES, b""), frame(ENDS, b"")], vec![text("")]),
@@ -111,7 +122,12 @@ fn ws_messages_fragments_and_control_frames_arrive_however_the_bytes_are_cut() {
             vec![text("κόσμε")],
         ),
         (
-            vec![frame(TEXT_BEGINS, b"\xf0"), frame(CONTINUES, b"\x9f"), frame(CONTINUES, b"\x98"), frame(ENDS, b"\x80")],
+            vec![
+                frame(TEXT_BEGINS, b"\xf0"),
+                frame(CONTINUES, b"\x9f"),
+                frame(CONTINUES, b"\x98"),
+                frame(ENDS, b"\x80"),
+            ],
             vec![text("😀")],
         ),
         (vec![frame(TEXT, "\u{0}\u{fffe}\u{10ffff}".as_bytes())], vec![text("\u{0}\u{fffe}\u{10ffff}")]),
@@ -128,7 +144,12 @@ fn ws_messages_fragments_and_control_frames_arrive_however_the_bytes_are_cut() {
         let bytes = frames.concat();
         for size in [1, 2, 3, 7, 4096, bytes.len()] {
             let (seen, malformed) = decode(&bytes, std::iter::repeat(size));
-            assert_eq!((seen == expected, malformed), (true, None), "{:?}… by {size}", &bytes[..8.min(bytes.len())]);
+            assert_eq!(
+                (seen == expected, malformed),
+                (true, None),
+                "{:?}… by {size}",
+                &bytes[..8.min(bytes.len())]
+            );
         }
     }
 }
@@ -249,7 +270,8 @@ impl std::io::Write for Bytes {
 
 fn known(bytes: Vec<u8>) -> (Vec<Seen>, bool) {
     let config = WebSocketConfig::default().max_message_size(Some(LONGEST)).max_frame_size(Some(LONGEST));
-    let mut socket = WebSocket::from_raw_socket(Bytes(std::io::Cursor::new(bytes)), Role::Server, Some(config));
+    let mut socket =
+        WebSocket::from_raw_socket(Bytes(std::io::Cursor::new(bytes)), Role::Server, Some(config));
     let mut seen = Vec::new();
     loop {
         seen.push(match socket.read() {

@@ -39,10 +39,23 @@ pub(super) enum ServerEvent {
     Down,
     /// It cannot be reached, for another reason than before.
     Trouble,
-    Entered { topic: Topic, peers: Vec<Present> },
-    Arrived { topic: Topic, peer: Present },
-    Left { topic: Topic, session: SessionId },
-    Signal { topic: Topic, from: SessionId, body: Vec<u8> },
+    Entered {
+        topic: Topic,
+        peers: Vec<Present>,
+    },
+    Arrived {
+        topic: Topic,
+        peer: Present,
+    },
+    Left {
+        topic: Topic,
+        session: SessionId,
+    },
+    Signal {
+        topic: Topic,
+        from: SessionId,
+        body: Vec<u8>,
+    },
 }
 
 enum State {

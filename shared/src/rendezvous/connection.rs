@@ -8,8 +8,8 @@ use super::bucket::Bucket;
 use super::terms::Terms;
 use crate::id::{Nonce, SessionId, Topic};
 use crate::signal::{
-    Bytes, Challenge, ClientMessage, Encoded, Hello, MAX_ANNOUNCEMENT, MAX_BODY, Refusal, RefusalCode, Request, ServerMessage,
-    TIME_WINDOW_MS, VERSIONS, is_hello_of_another_version,
+    Bytes, Challenge, ClientMessage, Encoded, Hello, MAX_ANNOUNCEMENT, MAX_BODY, Refusal, RefusalCode,
+    Request, ServerMessage, TIME_WINDOW_MS, VERSIONS, is_hello_of_another_version,
 };
 use crate::time::Now;
 

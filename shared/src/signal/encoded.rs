@@ -135,7 +135,9 @@ fn is_base64url(text: &[u8]) -> bool {
     };
     let (chunks, rest) = text.as_chunks::<32>();
     let all_good = |bytes: &[u8]| bytes.iter().fold(1, |all, byte| all & good(*byte)) == 1;
-    chunks.iter().all(|chunk| all_good(chunk)) && all_good(rest) && text.last().is_none_or(|last| value(*last) & stray == 0)
+    chunks.iter().all(|chunk| all_good(chunk))
+        && all_good(rest)
+        && text.last().is_none_or(|last| value(*last) & stray == 0)
 }
 
 /// What a character of the alphabet stands for.

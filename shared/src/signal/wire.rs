@@ -3,8 +3,8 @@
 use super::encoded::plain_signal;
 use super::json::{Object, Value, Writer};
 use super::{
-    Bytes, Challenge, ClientMessage, DecodeError, Encoded, Hello, IceServer, Limits, MAX_MESSAGE, MAX_SERVER_MESSAGE,
-    Present, Refusal, RefusalCode, ServerMessage, Sig, VERSIONS,
+    Bytes, Challenge, ClientMessage, DecodeError, Encoded, Hello, IceServer, Limits, MAX_MESSAGE,
+    MAX_SERVER_MESSAGE, Present, Refusal, RefusalCode, ServerMessage, Sig, VERSIONS,
 };
 use crate::crypto::keys::Signature;
 use crate::id::{SessionId, Topic};
