@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -33,13 +33,25 @@ thread_local! {
 /// What all clients' tasks share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) terms: Arc<Terms>,
+    /// For those who connect from now on.
+    pub(crate) terms: RwLock<Arc<Terms>>,
     pub(crate) registry: Registry,
     pub(crate) clock: Clock,
     /// Bytes that may wait for one client.
     pub(crate) outbox: usize,
     /// Bytes that may be held for all.
     pub(crate) budget: Arc<Budget>,
+}
+
+impl Shared {
+    pub(crate) fn terms(&self) -> Arc<Terms> {
+        Arc::clone(&self.terms.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Other terms; whoever is connected keeps those it was welcomed with.
+    pub(crate) fn set_terms(&self, terms: Terms) {
+        *self.terms.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(terms);
+    }
 }
 
 struct Client {
@@ -76,7 +88,7 @@ pub(crate) async fn serve(upgraded: Upgraded, seat: Arc<Seat>, shared: Arc<Share
     let outbox = Outbox::new(shared.outbox, writer, &shared.budget);
     let number = shared.registry.opened(&outbox);
     let nonce = Nonce::from_bytes(rand::random());
-    let connection = Connection::new(Arc::clone(&shared.terms), nonce, shared.clock.now());
+    let connection = Connection::new(shared.terms(), nonce, shared.clock.now());
     let mut client = Client {
         reader,
         decoder: Decoder::new(MAX_MESSAGE),

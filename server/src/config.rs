@@ -1,6 +1,7 @@
 //! What an operator may choose, and what holds if nothing is said.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use symbolon_core::crypto::keys::SignKey;
@@ -9,6 +10,7 @@ use symbolon_core::rendezvous::{Rate, SeatLimits, Terms};
 use symbolon_core::signal::{IceServer, Limits, MAX_CLIENTS_PER_ROOM, MAX_MESSAGE};
 
 use crate::key::KeySource;
+use crate::proxy::Proxies;
 
 /// A server's configuration.
 #[derive(Debug, Clone)]
@@ -59,6 +61,21 @@ pub struct Config {
     pub page: bool,
     /// How long a client that asked for a file may read nothing of it.
     pub read_within: Duration,
+    /// From the connection to the end of the TLS handshake and of a PROXY header.
+    pub handshake_within: Duration,
+    /// The certificate, if the server speaks TLS.
+    pub tls: TlsFiles,
+    /// Who may speak for others.
+    pub proxies: Proxies,
+}
+
+/// A certificate and its key, in PEM. Both or none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, followed by those that lead to its authority.
+    pub certificate: Option<PathBuf>,
+    /// Its private key.
+    pub key: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -93,6 +110,9 @@ impl Default for Config {
             bans: true,
             page: true,
             read_within: Duration::from_secs(30),
+            handshake_within: Duration::from_secs(10),
+            tls: TlsFiles::default(),
+            proxies: Proxies::default(),
         }
     }
 }
@@ -108,9 +128,10 @@ impl Config {
         }
     }
 
-    /// The terms for a server with this key that listens at `address`.
-    pub(crate) fn terms(&self, key: SignKey, address: SocketAddr) -> Terms {
-        let origins = if self.origins.is_empty() { own_origins(address) } else { self.origins.clone() };
+    /// The terms for a server with this key that listens at `address`, with TLS or without.
+    pub(crate) fn terms(&self, key: SignKey, address: SocketAddr, secure: bool) -> Terms {
+        let origins =
+            if self.origins.is_empty() { own_origins(address, secure) } else { self.origins.clone() };
         Terms {
             key,
             origins,
@@ -132,10 +153,11 @@ impl Config {
     }
 }
 
-fn own_origins(address: SocketAddr) -> Vec<Origin> {
-    let mut texts = vec![format!("ws://{address}")];
+fn own_origins(address: SocketAddr, secure: bool) -> Vec<Origin> {
+    let scheme = if secure { "wss" } else { "ws" };
+    let mut texts = vec![format!("{scheme}://{address}")];
     if address.ip().is_loopback() {
-        texts.push(format!("ws://localhost:{}", address.port()));
+        texts.push(format!("{scheme}://localhost:{}", address.port()));
     }
     texts.iter().filter_map(|text| text.parse().ok()).collect()
 }

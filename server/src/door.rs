@@ -1,7 +1,7 @@
 //! Who may connect: bans, and seats in total and per address.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use symbolon_core::rendezvous::{Banned, Bans, NoSeat, SeatLimits, Seats, Source};
@@ -26,13 +26,18 @@ pub(crate) struct Door {
 struct Inside {
     bans: Bans,
     seats: Seats,
+    /// Seats in total, known ones and others.
+    total: usize,
+    /// Connections of listed proxies of which it is not known yet for whom they are.
+    unnamed: usize,
 }
 
 /// A place at the server; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Seat {
     door: Arc<Door>,
-    source: Source,
+    /// Nothing while a proxy has not said for whom it is.
+    source: OnceLock<Source>,
     /// Closed once the last seat is given back.
     _open: mpsc::Sender<()>,
 }
@@ -53,7 +58,9 @@ pub(crate) struct DoorSnapshot {
 
 impl Door {
     pub(crate) fn new(seats: SeatLimits, bans: bool) -> Self {
-        Self { bans, inside: Mutex::new(Inside { bans: Bans::default(), seats: Seats::new(seats) }) }
+        let total = seats.total;
+        let inside = Inside { bans: Bans::default(), seats: Seats::new(seats), total, unnamed: 0 };
+        Self { bans, inside: Mutex::new(inside) }
     }
 
     /// A seat for a connection from `address`.
@@ -63,19 +70,26 @@ impl Door {
         open: &mpsc::Sender<()>,
         now: Now,
     ) -> Result<Seat, Turned> {
-        let source = Source::from(address);
+        let seat = self.enter_unnamed(open)?;
+        seat.sit(address, now)?;
+        Ok(seat)
+    }
+
+    /// A seat for a connection from a listed proxy, which is to say for whom it is.
+    pub(crate) fn enter_unnamed(self: &Arc<Self>, open: &mpsc::Sender<()>) -> Result<Seat, Turned> {
         let mut inside = self.lock();
-        if inside.bans.waiting(source, now).is_some() {
-            return Err(Turned::Banned);
+        if inside.seats.taken() + inside.unnamed >= inside.total {
+            return Err(Turned::NoSeat(NoSeat::Full));
         }
-        inside.seats.handle_enter(source, now).map_err(Turned::NoSeat)?;
-        Ok(Seat { door: Arc::clone(self), source, _open: open.clone() })
+        inside.unnamed += 1;
+        Ok(Seat { door: Arc::clone(self), source: OnceLock::new(), _open: open.clone() })
     }
 
     /// Other limits from now on.
-    #[allow(dead_code)]
     pub(crate) fn set_limits(&self, seats: SeatLimits) {
-        self.lock().seats.set_limits(seats);
+        let mut inside = self.lock();
+        inside.total = seats.total;
+        inside.seats.set_limits(seats);
     }
 
     /// What the operator is shown, with at most `most` addresses of each kind.
@@ -98,22 +112,43 @@ impl Door {
 }
 
 impl Seat {
+    /// Says for whom it is. Only the first who sits counts: a connection has one client.
+    pub(crate) fn sit(&self, address: IpAddr, now: Now) -> Result<(), Turned> {
+        let source = Source::from(address);
+        let mut inside = self.door.lock();
+        if inside.bans.waiting(source, now).is_some() {
+            return Err(Turned::Banned);
+        }
+        if self.source.get().is_some() {
+            return Ok(());
+        }
+        inside.seats.handle_enter(source, now).map_err(Turned::NoSeat)?;
+        inside.unnamed -= 1;
+        let _ = self.source.set(source);
+        Ok(())
+    }
+
     /// The client here broke the protocol; says how long its address waits.
     pub(crate) fn offence(&self, now: Now) -> Option<Duration> {
-        self.door.bans.then(|| self.door.lock().bans.handle_offence(self.source, now))
+        let source = *self.source.get()?;
+        self.door.bans.then(|| self.door.lock().bans.handle_offence(source, now))
     }
 }
 
 impl Seat {
     /// A client here has entered a room, and so many are told. False if that is too many.
     pub(crate) fn told(&self, clients: usize, now: Now) -> bool {
-        self.door.lock().seats.handle_notices(self.source, clients, now)
+        self.source.get().is_none_or(|source| self.door.lock().seats.handle_notices(*source, clients, now))
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.door.lock().seats.handle_leave(self.source);
+        let mut inside = self.door.lock();
+        match self.source.get() {
+            Some(source) => inside.seats.handle_leave(*source),
+            None => inside.unnamed -= 1,
+        }
     }
 }
 
@@ -144,5 +179,24 @@ mod tests {
         let one = Source::from(IpAddr::from([192, 0, 2, 1]));
         assert_eq!((seen.taken, seen.busiest, seen.banned_count), (1, vec![(one, 1)], 1));
         assert_eq!(seen.banned[0].source, one);
+    }
+
+    #[test]
+    fn rv6_a_seat_behind_a_proxy_counts_for_the_client_once_it_is_known() {
+        let rate = Rate { per_second: 100, burst: 100 };
+        let limits = SeatLimits { total: 3, per_source: 1, arrivals: rate, notices: rate };
+        let door = Arc::new(Door::new(limits, true));
+        let (open, _) = mpsc::channel(1);
+        let now = Now { monotonic: Duration::ZERO, unix_ms: 0 };
+        let [one, two, _three] = [(); 3].map(|()| door.enter_unnamed(&open).unwrap());
+        assert_eq!(door.enter_unnamed(&open).unwrap_err(), Turned::NoSeat(NoSeat::Full));
+        let at = |n: u8| IpAddr::from([192, 0, 2, n]);
+        one.sit(at(1), now).unwrap();
+        assert_eq!(two.sit(at(1), now), Err(Turned::NoSeat(NoSeat::SourceFull)));
+        two.sit(at(2), now).unwrap();
+        assert_eq!(two.offence(now), Some(Duration::from_secs(1)));
+        assert_eq!(two.sit(at(2), now), Err(Turned::Banned), "also for a further request");
+        drop(one);
+        door.enter(at(1), &open, now).unwrap();
     }
 }

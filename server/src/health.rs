@@ -1,12 +1,18 @@
 //! `symbolon-server health`: asks a running server whether it serves.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use symbolon_core::origin::Origin;
 use symbolon_server::options::Given;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 /// From the first packet to the last byte of the answer.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -16,23 +22,19 @@ const MOST_BYTES: u64 = 4096;
 
 /// Asks the server at `url`, or the one that the configuration describes.
 pub(crate) async fn ask(url: Option<String>, given: &Given) -> Result<(), String> {
-    let place = match url {
-        Some(url) => {
-            let origin: Origin = url.parse().map_err(|error| format!("{url}: {error}"))?;
-            (origin.host().to_owned(), origin.port())
-        }
+    let origin = match url {
+        Some(url) => url.parse().map_err(|error| format!("{url}: {error}"))?,
         None => own(given)?,
     };
-    let asked = format!("{}:{}", place.0, place.1);
-    match tokio::time::timeout(WITHIN, dial(place)).await {
+    match tokio::time::timeout(WITHIN, dial(&origin)).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(format!("the server at {asked} is not well: {error}")),
-        Err(_) => Err(format!("the server at {asked} does not answer within {} s", WITHIN.as_secs())),
+        Ok(Err(error)) => Err(format!("the server at {origin} is not well: {error}")),
+        Err(_) => Err(format!("the server at {origin} does not answer within {} s", WITHIN.as_secs())),
     }
 }
 
 /// Where the configured server listens, as seen from its own machine.
-fn own(given: &Given) -> Result<(String, u16), String> {
+fn own(given: &Given) -> Result<Origin, String> {
     let settings = given.load().map_err(|wrong| wrong.join("\n"))?.settings;
     let address = settings.config.listen;
     if address.port() == 0 {
@@ -43,12 +45,69 @@ fn own(given: &Given) -> Result<(String, u16), String> {
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip => ip,
     };
-    Ok((ip.to_string(), address.port()))
+    let scheme = if settings.config.tls.certificate.is_some() { "wss" } else { "ws" };
+    format!("{scheme}://{}", SocketAddr::new(ip, address.port())).parse().map_err(|error| format!("{error}"))
 }
 
-async fn dial((host, port): (String, u16)) -> Result<(), String> {
-    let stream = TcpStream::connect((host.as_str(), port)).await.map_err(|error| error.to_string())?;
-    get(stream, &host).await.map_err(|error| error.to_string())?
+async fn dial(origin: &Origin) -> Result<(), String> {
+    let host = origin.host();
+    let ask = async {
+        let stream = TcpStream::connect((host, origin.port())).await?;
+        if !origin.secure() {
+            return get(stream, host).await;
+        }
+        let name = ServerName::try_from(host.to_owned()).map_err(std::io::Error::other)?;
+        get(TlsConnector::from(Arc::new(anybody()?)).connect(name, stream).await?, host).await
+    };
+    ask.await.map_err(|error| error.to_string())?
+}
+
+/// TLS with whoever answers: the question is whether somebody serves, and nothing is said that is secret. A server asked
+/// at its loopback address has no certificate for that.
+fn anybody() -> std::io::Result<ClientConfig> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = Anybody(provider.signature_verification_algorithms);
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = builder.map_err(std::io::Error::other)?;
+    Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
+}
+
+#[derive(Debug)]
+struct Anybody(WebPkiSupportedAlgorithms);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.0)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
+    }
 }
 
 async fn get(

@@ -1,12 +1,12 @@
 //! The rendezvous server: brings the clients of a room together, relays their sealed signals, and need not be trusted.
 //!
 //! Every rule is in [`symbolon_core::rendezvous`]; here are sockets, timers and the maps in which the rules' machines
-//! live. Left out: TLS, TURN, sign-in policies, and several servers acting as one.
+//! live. Left out: TURN, sign-in policies, and several servers acting as one.
 //!
 //! ```text
-//!   accept ─ Door (bans, seats) ─ HTTP/1 ─┬─ /         the page, from the crate that holds it
-//!                                         ├─ /healthz
-//!                                         └─ /ws ─ one task per client:
+//!   accept ─ Door (bans, seats) ─ Gate (PROXY, TLS) ─ HTTP/1 ─┬─ /         the page, from the crate that holds it
+//!                                                             ├─ /healthz
+//!                                                             └─ /ws ─ one task per client:
 //!
 //!      bytes ─ ws::Decoder ── text, ping ──▶ Connection ── enter, leave, relay ──▶ Registry: rooms, sessions
 //!                                               │ send, ping                          │ notices, signals
@@ -27,6 +27,10 @@
 //! - [`options`]: the same from a file, the environment and flags.
 //! - `stream`: a connection as it was accepted.
 //! - `door`: who may connect: bans, and seats in total and per address.
+//! - `control`: what a running server can be told.
+//! - `gate`: from an accepted socket to the bytes of a known client.
+//! - [`tls`]: the certificate, and its replacement.
+//! - [`proxy`]: for whom a listed proxy speaks.
 //! - `listen`: the accept loop and HTTP.
 //! - `stall`: finds readers of the page that do not read.
 //! - `ws`: WebSocket, without I/O.
@@ -41,19 +45,24 @@ mod budget;
 mod client;
 mod clock;
 pub mod config;
+mod control;
 mod door;
+mod gate;
 pub mod key;
 mod listen;
 pub mod options;
 mod outbox;
+pub mod proxy;
 mod registry;
 mod stall;
 mod stream;
+pub mod tls;
 mod wire;
 mod ws;
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use symbolon_core::id::ServerKey;
 use symbolon_core::origin::Origin;
@@ -78,6 +87,9 @@ pub enum ServerError {
     /// The key cannot be had.
     #[error(transparent)]
     Key(#[from] key::KeyError),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
     /// The listener broke.
     #[error("the listening socket broke: {0}")]
     Socket(#[from] std::io::Error),
@@ -86,9 +98,7 @@ pub enum ServerError {
 /// A running server. Dropping it stops it too; [`shutdown`](Self::shutdown) waits until it has stopped.
 #[derive(Debug)]
 pub struct Server {
-    address: SocketAddr,
-    key: ServerKey,
-    origins: Vec<Origin>,
+    control: control::Control,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<(), ServerError>>,
 }
@@ -102,9 +112,7 @@ impl Server {
         let prepared = listen::Listening::new(listener, config)?;
         let (stop, stopped) = oneshot::channel::<()>();
         Ok(Self {
-            address: prepared.address(),
-            key: prepared.terms().key.server(),
-            origins: prepared.terms().origins.clone(),
+            control: prepared.control(),
             stop,
             task: tokio::spawn(prepared.serve(async {
                 // A dropped sender means a dropped `Server`: stop as well.
@@ -115,17 +123,35 @@ impl Server {
 
     /// Where it listens, with the port the system chose if it was asked to.
     pub fn local_addr(&self) -> SocketAddr {
-        self.address
+        self.control.address
+    }
+
+    /// How its addresses begin: `wss` with a certificate, `ws` without.
+    pub fn scheme(&self) -> &'static str {
+        if self.control.gate.secure() { "wss" } else { "ws" }
     }
 
     /// The key that signs its challenges.
     pub fn key(&self) -> ServerKey {
-        self.key
+        self.control.shared.terms().key.server()
     }
 
     /// The addresses its challenges name.
-    pub fn origins(&self) -> &[Origin] {
-        &self.origins
+    pub fn origins(&self) -> Vec<Origin> {
+        self.control.shared.terms().origins.clone()
+    }
+
+    /// Takes over what can change in a running server: limits (told to whoever connects from now on), origins, listed
+    /// proxies, and the certificate. All but the certificate is taken over also if that cannot be used.
+    pub fn reload(&self, config: &Config) -> Result<(), tls::TlsError> {
+        self.control.reload(config)
+    }
+
+    /// Tells every client to go elsewhere, and closes those that have not gone after about `over`, spread over the second
+    /// half of it. Whoever connects meanwhile is told that the server stops, and `/readyz` says that it is not ready.
+    /// Done when all are gone; [`shutdown`](Self::shutdown) comes next.
+    pub async fn drain(&self, over: Duration) {
+        self.control.drain(over).await;
     }
 
     /// Stops accepting, tells every client, and returns when all are gone, after 4 s at most.

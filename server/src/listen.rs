@@ -1,8 +1,8 @@
 //! The accept loop, and HTTP up to the WebSocket.
 
 use std::future::Future;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use axum::Extension;
@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -18,7 +18,6 @@ use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use symbolon_core::origin;
-use symbolon_core::rendezvous::Terms;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
@@ -26,7 +25,9 @@ use crate::budget::Budget;
 use crate::client::{self, Shared};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::door::{Door, Seat};
+use crate::control::Control;
+use crate::door::Seat;
+use crate::gate::Gate;
 use crate::registry::Registry;
 use crate::stall::Watched;
 use crate::stream::Stream;
@@ -52,7 +53,7 @@ const PAGE_CONFIG: &str = r#"{"rendezvous":true}"#;
 pub(crate) struct Listening {
     listener: TcpListener,
     address: SocketAddr,
-    door: Arc<Door>,
+    gate: Arc<Gate>,
     shared: Arc<Shared>,
     router: Router,
     read_within: Duration,
@@ -62,17 +63,20 @@ pub(crate) struct Listening {
 #[derive(Clone)]
 struct Visit {
     seat: Arc<Seat>,
+    /// Who it is, unless a request names somebody else and may.
+    address: IpAddr,
+    gate: Arc<Gate>,
     shared: Arc<Shared>,
 }
 
 impl Listening {
     pub(crate) fn new(listener: TcpListener, config: Config) -> Result<Self, ServerError> {
         let address = listener.local_addr()?;
-        let terms = Arc::new(config.terms(config.key.load()?, address));
-        let door = Door::new(config.seats(), config.bans);
+        let gate = Gate::new(&config)?;
+        let terms = config.terms(config.key.load()?, address, gate.secure());
         let shared = Shared {
             registry: Registry::new(terms.limits.clients_per_room, config.rooms, terms.room_enters),
-            terms,
+            terms: RwLock::new(Arc::new(terms)),
             clock: Clock::start(),
             outbox: config.outbox_bytes,
             budget: Budget::new(config.buffer_bytes),
@@ -80,27 +84,26 @@ impl Listening {
         Ok(Self {
             listener,
             address,
-            door: Arc::new(door),
+            gate: Arc::new(gate),
             shared: Arc::new(shared),
             router: router(config.page),
             read_within: config.read_within,
         })
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    pub(crate) fn terms(&self) -> &Terms {
-        &self.shared.terms
+    /// What a running server can be told.
+    pub(crate) fn control(&self) -> Control {
+        Control { address: self.address, gate: Arc::clone(&self.gate), shared: Arc::clone(&self.shared) }
     }
 
     pub(crate) async fn serve(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServerError> {
         let (open, mut all_gone) = mpsc::channel::<()>(1);
         let (stop, stopped) = watch::channel(());
         let mut shutdown = std::pin::pin!(shutdown);
+        let mut watch_files = std::pin::pin!(self.gate.watch_files());
         loop {
             let accepted = tokio::select! {
+                () = &mut watch_files => continue,
                 accepted = self.listener.accept() => accepted,
                 () = &mut shutdown => break,
             };
@@ -128,16 +131,24 @@ impl Listening {
         open: &mpsc::Sender<()>,
         stopped: &watch::Receiver<()>,
     ) {
-        match self.door.enter(address.ip(), open, self.shared.clock.now()) {
-            Err(reason) => tracing::debug!(?reason, "a connection is turned away"),
-            Ok(seat) => {
-                // Without it a relayed signal may wait 40 ms for the acknowledgement of the one before.
-                let _ = stream.set_nodelay(true);
-                let visit = Visit { seat: Arc::new(seat), shared: Arc::clone(&self.shared) };
-                let (stream, stalled) = stall::watch(Stream::Plain(stream), self.read_within);
-                tokio::spawn(answer(stream, stalled, self.router.clone(), visit, stopped.clone()));
-            }
-        }
+        let (gate, shared) = (Arc::clone(&self.gate), Arc::clone(&self.shared));
+        let seat = match gate.enter(address.ip(), open, shared.clock.now()) {
+            Ok(seat) => seat,
+            Err(reason) => return tracing::debug!(?reason, "a connection is turned away"),
+        };
+        // Without it a relayed signal may wait 40 ms for the acknowledgement of the one before.
+        let _ = stream.set_nodelay(true);
+        let (router, read_within, stopped) = (self.router.clone(), self.read_within, stopped.clone());
+        tokio::spawn(async move {
+            let passed = gate.pass(stream, address.ip(), &seat, &shared.clock).await;
+            let (stream, address) = match passed {
+                Ok(passed) => passed,
+                Err(reason) => return tracing::debug!(%reason, "a connection does not get to HTTP"),
+            };
+            let (stream, stalled) = stall::watch(stream, read_within);
+            let visit = Visit { seat: Arc::new(seat), address, gate, shared };
+            answer(stream, stalled, router, visit, stopped).await;
+        });
     }
 }
 
@@ -169,8 +180,20 @@ async fn answer(
 }
 
 fn router(with_page: bool) -> Router {
-    let router = Router::new().route("/healthz", get(async || "ok")).route(origin::PATH, get(rendezvous));
+    let router = Router::new()
+        .route("/healthz", get(async || "ok"))
+        .route("/readyz", get(ready))
+        .route(origin::PATH, get(rendezvous));
     if with_page { router.fallback(page) } else { router.route("/", get(no_page)) }
+}
+
+/// Whether to send clients here.
+async fn ready(Extension(visit): Extension<Visit>) -> (StatusCode, &'static str) {
+    if visit.shared.registry.stopping() {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping")
+    } else {
+        (StatusCode::OK, "ready")
+    }
 }
 
 async fn page(request: Request) -> Response {
@@ -184,6 +207,12 @@ async fn no_page() -> String {
 async fn rendezvous(Extension(visit): Extension<Visit>, mut request: Request) -> Response {
     let response = handshake::answer(&request);
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let client = visit.gate.client(visit.address, request.headers());
+        if let Err(reason) = visit.seat.sit(client, visit.shared.clock.now()) {
+            tracing::debug!(?reason, "a client behind a proxy is turned away");
+            // The connection is the proxy's, which wants an answer.
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        }
         let upgrade = hyper::upgrade::on(&mut request);
         tokio::spawn(async move {
             if let Ok(upgraded) = upgrade.await {

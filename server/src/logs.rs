@@ -4,16 +4,32 @@ use std::error::Error;
 
 use symbolon_server::options::Settings;
 use symbolon_server::options::value::LogFormat;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
+
+/// A hold on what is logged.
+pub(crate) struct Logs(reload::Handle<EnvFilter, Registry>);
 
 /// Begins to log.
-pub(crate) fn start(settings: &Settings) -> Result<(), Box<dyn Error>> {
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(settings.log.parse::<EnvFilter>()?)
-        .with_writer(std::io::stderr);
-    match settings.log_format {
-        LogFormat::Text => lines.init(),
-        LogFormat::Json => lines.json().flatten_event(true).init(),
+pub(crate) fn start(settings: &Settings) -> Result<Logs, Box<dyn Error>> {
+    let (filter, handle) = reload::Layer::new(settings.log.parse::<EnvFilter>()?);
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = match settings.log_format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    tracing_subscriber::registry().with(filter).with(lines).try_init()?;
+    Ok(Logs(handle))
+}
+
+impl Logs {
+    /// Another filter from now on.
+    pub(crate) fn set(&self, filter: &str) {
+        if let Ok(filter) = filter.parse::<EnvFilter>()
+            && let Err(error) = self.0.reload(filter)
+        {
+            tracing::error!("the log filter stays: {error}");
+        }
     }
-    Ok(())
 }

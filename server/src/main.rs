@@ -2,6 +2,7 @@
 
 mod health;
 mod logs;
+mod reload;
 mod signals;
 
 use std::io::Write as _;
@@ -10,7 +11,10 @@ use std::process::ExitCode;
 use symbolon_server::Server;
 use symbolon_server::options::check::{self, Finding};
 use symbolon_server::options::command::{self, Task};
-use symbolon_server::options::{Given, Settings, document};
+use symbolon_server::options::{Given, Loaded, document};
+
+use logs::Logs;
+use signals::{Signal, Signals};
 
 /// What is wrong with the arguments, the environment or the file; as other programs say it.
 const USAGE: u8 = 2;
@@ -40,20 +44,22 @@ fn main() -> ExitCode {
 }
 
 fn run(given: &Given) -> ExitCode {
-    let settings = match given.load() {
-        Ok(loaded) => loaded.settings,
+    let loaded = match given.load() {
+        Ok(loaded) => loaded,
         Err(wrong) => return complain(&wrong, USAGE),
     };
-    if let Err(error) = logs::start(&settings) {
-        return complain(&[error.to_string()], USAGE);
-    }
-    for finding in check::findings(&settings) {
+    let logs = match logs::start(&loaded.settings) {
+        Ok(logs) => logs,
+        Err(error) => return complain(&[error.to_string()], USAGE),
+    };
+    for finding in check::findings(&loaded.settings) {
         match finding {
             Finding::Odd(text) => tracing::warn!("{text}"),
             Finding::Wrong(text) => return complain(&[text], USAGE),
         }
     }
-    match on_threads(settings.threads, serve(settings)).unwrap_or_else(|error| Err(error.into())) {
+    let serving = serve(given, loaded.clone(), &logs);
+    match on_threads(loaded.settings.threads, serving).unwrap_or_else(|error| Err(error.into())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
@@ -71,21 +77,37 @@ fn on_threads<T>(threads: usize, task: impl Future<Output = T>) -> std::io::Resu
     Ok(builder.enable_all().build()?.block_on(task))
 }
 
-async fn serve(settings: Settings) -> Result<(), Box<dyn std::error::Error>> {
-    let page = settings.config.page;
-    let stop = signals::stop()?;
-    let server = Server::bind(settings.config).await?;
+async fn serve(given: &Given, mut loaded: Loaded, logs: &Logs) -> Result<(), Box<dyn std::error::Error>> {
+    let page = loaded.settings.config.page;
+    let mut signals = Signals::new()?;
+    let server = Server::bind(loaded.settings.config.clone()).await?;
     // Programs that start a server read this line to learn the port.
-    writeln!(std::io::stdout(), "listening on ws://{}", server.local_addr())?;
+    writeln!(std::io::stdout(), "listening on {}://{}", server.scheme(), server.local_addr())?;
     if page && symbolon_page::BUILT {
-        tracing::info!("the page is at http://{}/", server.local_addr());
+        tracing::info!("the page is served at /");
     } else if page {
         tracing::warn!("this program was built without the page; `cargo xtask web` makes it");
     }
     tracing::info!("ready");
-    stop.await;
+    let signal = loop {
+        match signals.next().await {
+            Signal::Reload => loaded = reload::reload(given, loaded, &server, logs),
+            last => break last,
+        }
+    };
+    let over = loaded.settings.drain;
+    if signal == Signal::Drain && !over.is_zero() {
+        tracing::info!("telling clients to go elsewhere; another signal ends it at once");
+        tokio::select! {
+            () = server.drain(over) => {}
+            () = signals.last() => return Ok(()),
+        }
+    }
     tracing::info!("stopping");
-    server.shutdown().await?;
+    tokio::select! {
+        stopped = server.shutdown() => stopped?,
+        () = signals.last() => return Ok(()),
+    }
     tracing::info!("stopped");
     Ok(())
 }

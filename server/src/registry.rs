@@ -9,7 +9,7 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use symbolon_core::id::{SessionId, Topic};
 use symbolon_core::rendezvous::{Notice, Rate, RoomFull, TopicState};
-use symbolon_core::signal::{Bytes, Encoded, RefusalCode};
+use symbolon_core::signal::{Bytes, Encoded, RefusalCode, ServerMessage};
 use symbolon_core::time::Now;
 
 use crate::outbox::{Due, Outbox};
@@ -74,6 +74,29 @@ impl Registry {
         for outbox in &self.open {
             outbox.stop();
         }
+    }
+
+    /// Whether new connections are told that the server stops.
+    pub(crate) fn stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Nobody is connected.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Tells all who are signed in that the server stops after so many seconds, and those to come that it stops now.
+    /// Gives all connections, to be closed in time.
+    pub(crate) fn drain(&self, drain_after: u64) -> Vec<Arc<Outbox>> {
+        self.stopping.store(true, Ordering::SeqCst);
+        let text = ServerMessage::Drain { drain_after }.encode();
+        let mut due = Due::default();
+        for outbox in &self.sessions {
+            outbox.push_text(&text, &mut due);
+        }
+        due.flush();
+        self.open.iter().map(|outbox| Arc::clone(&outbox)).collect()
     }
 
     /// Signs a session in, unless it is signed in already.

@@ -10,23 +10,11 @@ use tokio_rustls::server::TlsStream;
 
 /// The bytes of one client.
 #[derive(Debug)]
-#[allow(dead_code)]
 pub(crate) enum Stream {
     /// As they are on the wire.
     Plain(TcpStream),
     /// Decrypted; boxed, because its state is much larger than a socket.
     Tls(Box<TlsStream<TcpStream>>),
-}
-
-#[allow(dead_code)]
-impl Stream {
-    /// The socket under it.
-    pub(crate) fn tcp(&self) -> &TcpStream {
-        match self {
-            Self::Plain(stream) => stream,
-            Self::Tls(stream) => stream.get_ref().0,
-        }
-    }
 }
 
 impl AsyncRead for Stream {

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::table::SECTIONS;
 use super::{Given, Loaded, Settings, Source};
+use crate::tls;
 
 /// Something an operator should know of a configuration that can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,12 +19,24 @@ pub enum Finding {
 pub fn findings(settings: &Settings) -> Vec<Finding> {
     let config = &settings.config;
     let mut found = Vec::new();
+    if let Err(error) = tls::check(&config.tls) {
+        found.push(Finding::Wrong(error.to_string()));
+    }
     let mut odd = |text: String| found.push(Finding::Odd(text));
     if config.origins.is_empty() && config.listen.ip().is_unspecified() {
         odd(format!(
             "clients cannot sign in at {}; name what they dial with `origins`, such as wss://rooms.example.org",
             config.listen
         ));
+    }
+    if config.proxies.trusted.iter().any(|network| network.prefix_len() == 0) {
+        odd("`proxy.trusted` lists everybody: then anybody can choose the address it is known by".into());
+    }
+    if config.tls.certificate.is_some()
+        && config.origins.iter().all(|origin| !origin.secure())
+        && !config.origins.is_empty()
+    {
+        odd("with TLS clients dial wss://, and `origins` has none".into());
     }
     if config.ping_every >= config.dead_after {
         odd("`limits.ping_interval` is not shorter than `limits.dead_after`: silent clients are closed unasked".into());

@@ -21,6 +21,7 @@ pub mod value;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::config::Config;
 use crate::key::KeySource;
@@ -31,6 +32,8 @@ use value::LogFormat;
 pub struct Settings {
     /// The server's.
     pub config: Config,
+    /// How long clients have to go elsewhere after SIGTERM.
+    pub drain: Duration,
     /// Threads that serve; 0 for one to each processor.
     pub threads: usize,
     /// What is logged.
@@ -46,6 +49,7 @@ impl Default for Settings {
         let key = KeySource::File(state.unwrap_or_default().join("symbolon-server/key"));
         Self {
             config: Config { key, ..Config::default() },
+            drain: Duration::from_secs(10),
             threads: 0,
             log: "info".to_owned(),
             log_format: LogFormat::Text,

@@ -1,5 +1,6 @@
 //! The options. `docs/CONFIGURATION.md` is written from here: `cargo run -p symbolon-server -- config --markdown`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use symbolon_core::origin::Origin;
@@ -9,9 +10,10 @@ use symbolon_core::signal::{IceServer, MAX_CLIENTS_PER_ROOM, MAX_MESSAGE};
 use super::value::{Form, LogFormat, Value};
 use super::{Opt, Section};
 use crate::key::KeySource;
+use crate::proxy::ClientAddress;
 
 /// Every section, in the order in which they are documented.
-pub const SECTIONS: &[&Section] = &[&GENERAL, &LIMITS];
+pub const SECTIONS: &[&Section] = &[&GENERAL, &TLS, &PROXY, &LIMITS];
 
 /// An option whose value is one field: key in the file, flag, type, field, help.
 macro_rules! field {
@@ -88,7 +90,8 @@ static GENERAL: Section = Section {
             "The addresses that clients dial, such as wss://rooms.example.org."
         )
         .example(r#"["wss://rooms.example.org"]"#)
-        .default("ws:// and the address listened on"),
+        .default("ws:// and the address listened on")
+        .reloads(),
         field!(
             "key_file",
             "key-file",
@@ -133,6 +136,21 @@ static GENERAL: Section = Section {
         ),
         Opt {
             read: |settings, texts| {
+                let none = texts.iter().any(|text| text == "0s" || text == "0");
+                settings.drain = if none { Duration::ZERO } else { Duration::read(texts)? };
+                Ok(())
+            },
+            ..field!(
+                "drain",
+                "drain",
+                Duration,
+                drain,
+                "Time that clients have to go elsewhere after SIGTERM; 0s to stop at once."
+            )
+        }
+        .reloads(),
+        Opt {
+            read: |settings, texts| {
                 let text = String::read(texts)?;
                 text.parse::<tracing_subscriber::EnvFilter>().map_err(|error| error.to_string())?;
                 settings.log = text;
@@ -158,6 +176,61 @@ static GENERAL: Section = Section {
     ],
 };
 
+static TLS: Section = Section {
+    name: "tls",
+    title: "TLS",
+    about: "With a certificate the server speaks TLS (1.3) itself, and its own addresses are wss://. The files are \
+            watched: a new certificate is shown to whoever connects from then on, and nobody is disconnected. One that \
+            cannot be used changes nothing, and the log says so.",
+    options: &[
+        field!(
+            "certificate",
+            "tls-certificate",
+            Option<PathBuf>,
+            config.tls.certificate,
+            "File with the certificate in PEM, followed by those that lead to its authority (fullchain.pem)."
+        )
+        .example(r#""/etc/symbolon/fullchain.pem""#)
+        .reloads(),
+        field!(
+            "key",
+            "tls-key",
+            Option<PathBuf>,
+            config.tls.key,
+            "File with its private key in PEM (privkey.pem)."
+        )
+        .example(r#""/etc/symbolon/privkey.pem""#)
+        .reloads(),
+    ],
+};
+
+static PROXY: Section = Section {
+    name: "proxy",
+    title: "Behind a proxy",
+    about: "Limits and waits count by the client's address. From whoever is not listed here, what a request says of \
+            addresses is ignored.",
+    options: &[
+        field!(
+            "trusted",
+            "trusted-proxies",
+            Vec<ipnet::IpNet>,
+            config.proxies.trusted,
+            "Networks of proxies that may say for whom they speak."
+        )
+        .example(r#"["127.0.0.1", "10.0.0.0/8"]"#)
+        .reloads(),
+        field!(
+            "client_address",
+            "client-address",
+            ClientAddress,
+            config.proxies.told_by,
+            "How they say it: x-forwarded-for, forwarded (RFC 7239), or proxy-protocol (version 1 or 2; then each of \
+             their connections begins with it)."
+        )
+        .reloads(),
+    ],
+};
+
 static LIMITS: Section = Section {
     name: "limits",
     title: "Limits",
@@ -177,14 +250,16 @@ static LIMITS: Section = Section {
                 "Largest message, in bytes; at most 98304."
             )
         }
-        .bytes(),
+        .bytes()
+        .reloads(),
         field!(
             "rooms_per_client",
             "rooms-per-client",
             usize,
             config.limits.rooms,
             "Rooms one client may be in."
-        ),
+        )
+        .reloads(),
         Opt {
             read: |settings, texts| {
                 settings.config.limits.clients_per_room = at_most(texts, MAX_CLIENTS_PER_ROOM)?;
@@ -198,14 +273,15 @@ static LIMITS: Section = Section {
                 "Clients one room may hold; at most 256."
             )
         },
-        field!("connections", "connections", usize, config.connections, "Connections in total."),
+        field!("connections", "connections", usize, config.connections, "Connections in total.").reloads(),
         field!(
             "connections_per_address",
             "connections-per-address",
             usize,
             config.connections_per_address,
             "Connections from one IPv4 address or one IPv6 /64."
-        ),
+        )
+        .reloads(),
         field!("rooms", "rooms", usize, config.rooms, "Rooms in total."),
         Opt {
             read: |settings, texts| {
@@ -276,7 +352,8 @@ static LIMITS: Section = Section {
                 config.messages.per_second,
                 "Messages a second from one client; ten times as many at once."
             )
-        },
+        }
+        .reloads(),
         Opt {
             read: |settings, texts| {
                 let per_second = u64::read(texts)?;
@@ -291,7 +368,8 @@ static LIMITS: Section = Section {
                 "Bytes a second from one client; eight times as many at once."
             )
         }
-        .bytes(),
+        .bytes()
+        .reloads(),
         field!(
             "outbox_bytes",
             "outbox-bytes",
@@ -314,21 +392,24 @@ static LIMITS: Section = Section {
             Duration,
             config.ping_every,
             "Silence after which a client is pinged: 25s, 500ms, 2m."
-        ),
+        )
+        .reloads(),
         field!(
             "dead_after",
             "dead-after",
             Duration,
             config.dead_after,
             "Silence after which a client counts as dead."
-        ),
+        )
+        .reloads(),
         field!(
             "idle_after",
             "idle-after",
             Duration,
             config.idle_after,
             "Time in no room after which a client is closed."
-        ),
+        )
+        .reloads(),
         field!(
             "bans",
             "no-bans",

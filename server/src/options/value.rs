@@ -1,13 +1,15 @@
 //! How values are read and shown, the same way in the file, the environment and on the command line.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use symbolon_core::origin::Origin;
 
 use crate::key::KeySource;
+use crate::proxy::ClientAddress;
 
 /// How an option is written in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +116,7 @@ impl Value for String {
     const FORM: Form = Form::Text;
     const PLACEHOLDER: &'static str = "TEXT";
     fn read(texts: &[String]) -> Result<Self, String> {
-        single(texts).map(str::to_owned)
+        if texts.is_empty() { Ok(Self::new()) } else { single(texts).map(str::to_owned) }
     }
     fn show(&self) -> Vec<String> {
         if self.is_empty() { Vec::new() } else { vec![self.clone()] }
@@ -198,9 +200,47 @@ impl Value for Duration {
     }
     fn show(&self) -> Vec<String> {
         let ms = self.as_millis();
+        if ms == 0 {
+            return vec!["0s".to_owned()];
+        }
         let units = [(3_600_000, "h"), (60_000, "m"), (1_000, "s")];
         let (by, unit) = units.into_iter().find(|(by, _)| ms.is_multiple_of(*by)).unwrap_or((1, "ms"));
         vec![format!("{}{unit}", ms / by)]
+    }
+}
+
+impl Value for IpNet {
+    const FORM: Form = Form::Text;
+    const PLACEHOLDER: &'static str = "NETWORK";
+    fn read(texts: &[String]) -> Result<Self, String> {
+        let text = single(texts)?;
+        // One address is a network of one.
+        let network = text.parse().ok().or_else(|| text.parse().ok().map(|address: IpAddr| address.into()));
+        network.ok_or_else(|| format!("{text:?} is no network; write 10.0.0.0/8, fd00::/8 or an address"))
+    }
+    fn show(&self) -> Vec<String> {
+        vec![self.to_string()]
+    }
+}
+
+impl Value for ClientAddress {
+    const FORM: Form = Form::Text;
+    const PLACEHOLDER: &'static str = "HOW";
+    fn read(texts: &[String]) -> Result<Self, String> {
+        match single(texts)? {
+            "x-forwarded-for" => Ok(Self::XForwardedFor),
+            "forwarded" => Ok(Self::Forwarded),
+            "proxy-protocol" => Ok(Self::ProxyProtocol),
+            other => Err(format!("{other:?} is none of x-forwarded-for, forwarded and proxy-protocol")),
+        }
+    }
+    fn show(&self) -> Vec<String> {
+        let text = match self {
+            Self::XForwardedFor => "x-forwarded-for",
+            Self::Forwarded => "forwarded",
+            Self::ProxyProtocol => "proxy-protocol",
+        };
+        vec![text.to_owned()]
     }
 }
 
@@ -223,7 +263,7 @@ impl<T: Value> Value for Option<T> {
     const FORM: Form = T::FORM;
     const PLACEHOLDER: &'static str = T::PLACEHOLDER;
     fn read(texts: &[String]) -> Result<Self, String> {
-        T::read(texts).map(Some)
+        if texts.is_empty() { Ok(None) } else { T::read(texts).map(Some) }
     }
     fn show(&self) -> Vec<String> {
         self.as_ref().map(Value::show).unwrap_or_default()

@@ -2,10 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bad_input;
+mod configuration;
 mod limits;
 mod liveness;
+mod logs;
 mod page;
+mod proxies;
 mod rooms;
 mod sign_in;
 mod stopping;
 mod support;
+mod tls;

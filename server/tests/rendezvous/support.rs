@@ -9,6 +9,7 @@ use symbolon_core::crypto::keys::SignKey;
 use symbolon_core::id::{SessionId, Topic};
 use symbolon_core::origin::Origin;
 use symbolon_core::signal::{Bytes, Challenge, ClientMessage, Hello, Limits, Refusal, ServerMessage};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Error as WsError;
 use tokio_tungstenite::tungstenite::Message;
@@ -21,6 +22,14 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 pub(crate) struct ServerProcess {
     child: Child,
     pub(crate) origin: Origin,
+    /// What it logs, if it is listened to.
+    logs: Option<Logs>,
+}
+
+/// The log lines of a process.
+struct Logs {
+    lines: std::sync::mpsc::Receiver<String>,
+    seen: Vec<String>,
 }
 
 impl ServerProcess {
@@ -31,16 +40,75 @@ impl ServerProcess {
 
     /// With exactly these options and a port of its own.
     pub(crate) fn start_with(options: &[&str]) -> Self {
+        Self::spawn(options, Stdio::inherit())
+    }
+
+    /// As [`start`](Self::start), with its log lines kept.
+    pub(crate) fn start_heard(options: &[&str]) -> Self {
+        Self::start_heard_with(&[&["--key-file", "none", "--no-bans"], options].concat())
+    }
+
+    /// As [`start_with`](Self::start_with), with its log lines kept.
+    pub(crate) fn start_heard_with(options: &[&str]) -> Self {
+        let mut server = Self::spawn(options, Stdio::piped());
+        let stderr = BufReader::new(server.child.stderr.take().unwrap());
+        let (sender, lines) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        server.logs = Some(Logs { lines, seen: Vec::new() });
+        server
+    }
+
+    fn spawn(options: &[&str], stderr: Stdio) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_symbolon-server"))
             .args(["--listen", "127.0.0.1:0"])
             .args(options)
             .stdout(Stdio::piped())
+            .stderr(stderr)
             .spawn()
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let origin = line.trim().strip_prefix("listening on ").unwrap().parse().unwrap();
-        Self { child, origin }
+        Self { child, origin, logs: None }
+    }
+
+    /// Waits until it has logged a line with these words, since it was last asked.
+    pub(crate) async fn logged(&mut self, words: &str) -> String {
+        let mut logs = self.logs.take().unwrap();
+        let words = words.to_owned();
+        let (logs, line) = tokio::task::spawn_blocking(move || {
+            let until = std::time::Instant::now() + DEADLINE;
+            loop {
+                let left = until.saturating_duration_since(std::time::Instant::now());
+                let line = logs.lines.recv_timeout(left);
+                let line = line.unwrap_or_else(|_| panic!("not logged: {words}; but: {:#?}", logs.seen));
+                logs.seen.push(line.clone());
+                if line.contains(&words) {
+                    return (logs, line);
+                }
+            }
+        })
+        .await
+        .unwrap();
+        self.logs = Some(logs);
+        line
+    }
+
+    /// All that it has logged, once it has ended.
+    pub(crate) async fn all_logs(&mut self) -> Vec<String> {
+        let mut logs = self.logs.take().unwrap();
+        tokio::task::spawn_blocking(move || {
+            logs.seen.extend(logs.lines.iter());
+            logs.seen
+        })
+        .await
+        .unwrap()
     }
 
     pub(crate) fn address(&self) -> String {
@@ -215,4 +283,25 @@ pub(crate) fn unix_ms() -> u64 {
 
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, future).await.expect("it should have happened by now")
+}
+
+/// Status and body of an answer over HTTP.
+pub(crate) async fn get(address: &str, path: &str) -> (u16, String) {
+    let stream = within(TcpStream::connect(address)).await.unwrap();
+    get_on(stream, path, "").await
+}
+
+/// The same on a stream, with further header lines.
+pub(crate) async fn get_on(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    path: &str,
+    headers: &str,
+) -> (u16, String) {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n{headers}\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    within(stream.read_to_string(&mut answer)).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
+    (status, body.to_owned())
 }

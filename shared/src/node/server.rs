@@ -71,6 +71,8 @@ enum State {
         heard: Duration,
         /// By when something must be heard.
         probe: Option<Duration>,
+        /// When to go, if the server is about to stop.
+        leave: Option<Duration>,
     },
 }
 
@@ -230,12 +232,18 @@ impl Servers {
                 server.state = State::ExpectWelcome(deadline, key);
                 return;
             }
-            (ServerMessage::Welcome { ice_servers, .. }, State::ExpectWelcome(_, key)) => {
+            (ServerMessage::Welcome { ice_servers, drain_after, .. }, State::ExpectWelcome(_, key)) => {
                 let session = key.session();
                 let at = now.monotonic;
-                server.state = State::Ready { session, ice_servers, since: at, heard: at, probe: None };
+                let leave = drain_after.map(|seconds| at + until_leave(seconds, rng));
+                server.state =
+                    State::Ready { session, ice_servers, since: at, heard: at, probe: None, leave };
                 server.trouble = None;
                 ServerEvent::Ready
+            }
+            (ServerMessage::Drain { drain_after }, State::Ready { leave, .. }) => {
+                leave.get_or_insert(now.monotonic + until_leave(drain_after, rng));
+                return;
             }
             (ServerMessage::Error(refusal), _) => {
                 return self.fail(origin, JoinFailure::Refused(refusal), rng, out, now);
@@ -318,8 +326,8 @@ impl Servers {
             | State::Dialling(at)
             | State::ExpectChallenge(at)
             | State::ExpectWelcome(at, _) => *at,
-            State::Ready { heard, probe, .. } => {
-                probe.map_or(*heard + SILENCE, |probe| probe.min(*heard + SILENCE))
+            State::Ready { heard, probe, leave, .. } => {
+                [*probe, *leave].into_iter().flatten().fold(*heard + SILENCE, Duration::min)
             }
         };
         self.by_origin.values().map(at).min()
@@ -328,6 +336,17 @@ impl Servers {
     pub(super) fn handle_timeout(&mut self, rng: &mut Rng, out: &mut VecDeque<Output>, now: Now) {
         let mut silent = Vec::new();
         for (origin, server) in &mut self.by_origin {
+            if let State::Ready { leave: Some(at), .. } = server.state
+                && at <= now.monotonic
+            {
+                // Whoever answers at this address now, another server or the same one started anew.
+                self.events.push_back((origin.clone(), ServerEvent::Down));
+                out.push_back(Output::HangUp { origin: origin.clone() });
+                out.push_back(Output::Dial { origin: origin.clone() });
+                server.attempts = 0;
+                server.state = State::Dialling(now.monotonic + SIGN_IN);
+                continue;
+            }
             match &server.state {
                 State::Resting(at) if *at <= now.monotonic => {
                     server.state = State::Dialling(now.monotonic + SIGN_IN);
@@ -366,6 +385,13 @@ impl Servers {
         };
         self.by_origin.iter().map(status).collect()
     }
+}
+
+/// When to leave a server that stops after so many seconds: in the first half, so that not all arrive elsewhere at once
+/// and that the server need not close.
+fn until_leave(seconds: u64, rng: &mut Rng) -> Duration {
+    // A day at most; what a server says is not to overflow a clock.
+    Duration::from_millis(rng.below(seconds.min(86_400) * 500 + 1))
 }
 
 /// RV3: the server must be reachable where we dialled it, and be the one it was last time. Gives the version to speak.
@@ -408,4 +434,46 @@ pub(super) fn back_off(first: Duration, last: Duration, attempts: u32, rng: &mut
     let full = first.as_millis() as f64 * 1.5f64.powi(attempts.min(40) as i32);
     let full = (full as u64).min(last.as_millis() as u64);
     Duration::from_millis(full / 2 + rng.below(full / 2 + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Nonce;
+    use crate::signal::Limits;
+
+    fn at(seconds: u64) -> Now {
+        Now { monotonic: Duration::from_secs(seconds), unix_ms: 1_800_000_000_000 }
+    }
+
+    #[test]
+    fn rv9_a_client_that_is_told_leaves_in_time_and_dials_again_at_once() {
+        let origin: Origin = "wss://rooms.example.org".parse().unwrap();
+        let key = SignKey::from_secret(&[1; 32]);
+        let limits = Limits { message: 1, rooms: 1, clients_per_room: 1 };
+        let mut left_at = Set::new();
+        for seed in 0..8 {
+            let (mut servers, mut rng, mut out) =
+                (Servers::default(), Rng::from_seed([seed; 32]), VecDeque::new());
+            servers.want(&origin, &mut out, at(0));
+            servers.handle_opened(&origin, at(0));
+            let challenge =
+                Challenge::sign(&key, Nonce::from_bytes([2; 32]), vec![origin.clone()], at(0).unix_ms);
+            let welcome = ServerMessage::Welcome { ice_servers: Vec::new(), limits, drain_after: None };
+            for message in [ServerMessage::Challenge(challenge), welcome] {
+                servers.handle_text(&origin, &message.encode(), &mut rng, &mut out, at(0));
+            }
+            assert_eq!(servers.poll_timeout(), Some(SILENCE));
+            let drain = ServerMessage::Drain { drain_after: 10 };
+            servers.handle_text(&origin, &drain.encode(), &mut rng, &mut out, at(1));
+            let leave = servers.poll_timeout().unwrap();
+            assert!((1..=6).contains(&leave.as_secs()), "in the first half: {leave:?}");
+            left_at.insert(leave);
+            (_, out) = (servers.take_events(), VecDeque::new());
+            servers.handle_timeout(&mut rng, &mut out, Now { monotonic: leave, unix_ms: 0 });
+            assert!(matches!(servers.take_events()[..], [(_, ServerEvent::Down)]));
+            assert!(matches!(out.make_contiguous(), [Output::HangUp { .. }, Output::Dial { .. }]));
+        }
+        assert!(left_at.len() > 4, "not all at once: {left_at:?}");
+    }
 }

@@ -25,7 +25,7 @@ impl Bucket {
     }
 
     /// Whether nothing is missing.
-    pub(super) fn is_full(&self, now: Duration) -> bool {
+    pub(super) fn is_full(self, now: Duration) -> bool {
         u128::from(self.full_at) <= now.as_nanos()
     }
 }

@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn rv5_seats_are_limited_in_total_by_address_and_by_the_second() {
         let mut seats = Seats::new(LIMITS);
-        let mut enter = |seats: &mut Seats, n, seconds| seats.handle_enter(source(n), at(seconds));
+        let enter = |seats: &mut Seats, n, seconds| seats.handle_enter(source(n), at(seconds));
         assert_eq!([1, 1, 1].map(|n| enter(&mut seats, n, 0)), [Ok(()); 3]);
         assert_eq!(enter(&mut seats, 1, 0), Err(NoSeat::SourceFull));
         seats.handle_leave(source(1));

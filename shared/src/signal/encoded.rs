@@ -181,7 +181,7 @@ mod tests {
         let body = Bytes(vec![1, 2, 3, 4]);
         let text = ClientMessage::Signal { topic, to, body: body.clone() }.encode();
         assert_eq!(plain_signal(&text), Some((topic, to, Encoded::from(&body))));
-        for other in [text.replace("AQIDBA", "AQIDBB"), text.replace("}", ",\"x\":1}"), format!(" {text}")] {
+        for other in [text.replace("AQIDBA", "AQIDBB"), text.replace('}', ",\"x\":1}"), format!(" {text}")] {
             assert_eq!(plain_signal(&other), None, "{other}");
         }
     }

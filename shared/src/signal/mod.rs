@@ -121,6 +121,11 @@ pub enum ServerMessage {
         /// What it sent.
         body: Bytes,
     },
+    /// The server is about to stop; the client is to go elsewhere, and closes by itself.
+    Drain {
+        /// Seconds after which the server has closed.
+        drain_after: u64,
+    },
     /// The server refuses; it closes next.
     Error(Refusal),
 }

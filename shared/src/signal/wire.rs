@@ -126,6 +126,7 @@ impl ServerMessage {
                 from: object.parsed("from")?,
                 body: bytes(&object, "body")?,
             },
+            "drain" => Self::Drain { drain_after: object.number("drain_after")? },
             "error" => Self::Error(Refusal {
                 code: RefusalCode::named(object.text("code")?),
                 message: object.text("message")?.to_owned(),
@@ -187,6 +188,10 @@ impl ServerMessage {
                 out.bytes("topic", topic.as_bytes());
                 out.bytes("from", from.as_bytes());
                 out.bytes("body", &body.0);
+            }
+            Self::Drain { drain_after } => {
+                out = Writer::new("drain");
+                out.number("drain_after", *drain_after);
             }
             Self::Error(refusal) => {
                 out = Writer::new("error");
