@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::door::Seat;
 use crate::outbox::{Due, Outbox, Told};
 use crate::registry::{NotEntered, Registry};
+use crate::turn::Turn;
 use crate::wire::{self, Reader};
 use crate::ws::{Decoder, Event, Malformed};
 
@@ -37,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) terms: RwLock<Arc<Terms>>,
     pub(crate) registry: Registry,
     pub(crate) clock: Clock,
+    pub(crate) turn: Option<Arc<Turn>>,
     /// Bytes that may wait for one client.
     pub(crate) outbox: usize,
     /// Bytes that may be held for all.
@@ -275,9 +277,17 @@ impl Driven {
                 ConnectionOutput::Ping => outbox.push_ping(due),
                 ConnectionOutput::Claim(session) => {
                     let answer = shared.registry.claim(session, outbox);
+                    if let (Ok(()), Some(turn)) = (answer, &shared.turn) {
+                        turn.signed_in(&session);
+                    }
                     connection.handle_claim(answer, shared.clock.now());
                 }
-                ConnectionOutput::Release(session) => shared.registry.release(session),
+                ConnectionOutput::Release(session) => {
+                    shared.registry.release(session);
+                    if let Some(turn) = &shared.turn {
+                        turn.signed_out(&session);
+                    }
+                }
                 ConnectionOutput::Enter { topic, session, announcement } => {
                     let now = shared.clock.now();
                     match shared.registry.enter(topic, session, announcement, now, due) {

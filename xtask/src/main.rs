@@ -1,14 +1,16 @@
-//! Developers' commands: `cargo xtask web | demo | test | container | bench`.
+//! Developers' commands: `cargo xtask web | demo | test | nat | container | bench`.
 //!
 //! # Layout
 //! - `web`: the core as wasm, its bindings, the npm package, the page.
 //! - `demo`: a room with the real programs, to try out or to check.
+//! - `nat`: peers behind NATs.
 //! - `check`: everything that must hold; the figures.
 //! - `tools`: what must be on the machine, and how to get it.
 //! - `run`: starting other programs.
 
 mod check;
 mod demo;
+mod nat;
 mod run;
 mod tools;
 mod web;
@@ -27,6 +29,7 @@ Usage: cargo xtask COMMAND
   test NAME       only the tests whose name contains NAME, in Rust and in browsers
   container       build the server's image with podman or docker and show what it promises; deploy/prove-container.sh
                   names the options, such as --make-base where no registry can be reached
+  nat             peers behind NATs of all kinds, in network namespaces: who meets, and by which way; as root, on Linux
   bench [web]     the figures of docs/BENCHMARKS.md, or only those of the browser
 ";
 
@@ -46,6 +49,8 @@ fn main() -> ExitCode {
             let mut proof = Command::new(run::root().join("deploy/prove-container.sh"));
             run::step("container", proof.args(options))
         }
+        ["nat"] => nat::run(),
+        ["nat", "--inside"] => nat::laboratory(),
         ["bench"] => check::benchmarks(),
         ["bench", "web"] => check::browser_benchmarks(),
         [] | ["help" | "--help" | "-h"] => {
