@@ -78,7 +78,7 @@ async fn rv8_the_largest_signals_and_announcements_pass_between_servers() {
 #[tokio::test]
 async fn rv8_a_server_that_stops_in_order_is_missed_at_once() {
     let nats = Nats::start().await;
-    let mut servers = Servers::start(&nats, 2, &[]).await;
+    let mut servers = Servers::start(&nats, 2, &["--drain", "0s"]).await;
     let [mut a, mut b] = servers.clients().await;
     a.enter(topic(1), b"a").await;
     b.enter_and_meet(topic(1), b"b", &[(&a, b"a")]).await;
