@@ -130,7 +130,7 @@ async fn large_frame(from: Ipv4Addr, origin: Origin) -> Outcome<()> {
 async fn unfinished(from: Ipv4Addr, origin: Origin) -> Outcome<()> {
     let mut client = Client::try_signed_in(from, &origin).await?;
     // 90 000 bytes are announced, and all but the last come.
-    let begun = [&[0x81, 0xff][..], &90_000_u64.to_be_bytes(), &[0; 4], &[b' '; 89_999]].concat();
+    let begun = [&[0x81, 0xff][..], &90_000_u64.to_be_bytes(), &[0; 4], &vec![b' '; 89_999]].concat();
     client.socket.get_mut().write_all(&begun).await?;
     while client.try_next().await.is_ok() {}
     Ok(())

@@ -78,7 +78,7 @@ async fn main() -> std::process::ExitCode {
         for other in others::found() {
             match other.idle().await {
                 Ok(bytes) => {
-                    println!("| {}: memory per idle client | {:.1} KiB |", other.name, bytes / 1024.0)
+                    println!("| {}: memory per idle client | {:.1} KiB |", other.name, bytes / 1024.0);
                 }
                 Err(error) => println!("| {}: memory per idle client | {error} |", other.name),
             }

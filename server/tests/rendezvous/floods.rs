@@ -63,9 +63,9 @@ async fn rv5_connections_that_say_nothing_take_little_and_end() {
         let mut byte = [0];
         loop {
             let _ = stream.write_all(b"a").await;
-            match tokio::time::timeout(Duration::from_millis(300), stream.read(&mut byte)).await {
-                Ok(Ok(0) | Err(_)) => return,
-                Ok(Ok(_)) | Err(_) => {}
+            let read = tokio::time::timeout(Duration::from_millis(300), stream.read(&mut byte)).await;
+            if let Ok(Ok(0) | Err(_)) = read {
+                return;
             }
         }
     });

@@ -127,7 +127,8 @@ fn is_base64url(text: &[u8]) -> bool {
         _ => return false,
     };
     let (chunks, rest) = text.as_chunks::<32>();
-    let all_good = |bytes: &[u8]| bytes.iter().fold(0, |bad, byte| bad | u8::from(!is_of_alphabet(*byte))) == 0;
+    let all_good =
+        |bytes: &[u8]| bytes.iter().fold(0, |bad, byte| bad | u8::from(!is_of_alphabet(*byte))) == 0;
     chunks.iter().all(|chunk| all_good(chunk))
         && all_good(rest)
         && text.last().is_none_or(|last| value(*last) & stray == 0)
