@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::{SinkExt as _, StreamExt as _};
 use symbolon_core::id::{SessionId, Topic};
 use symbolon_core::origin::Origin;
-use symbolon_core::signal::{Bytes, ClientMessage, RefusalCode, ServerMessage};
+use symbolon_core::signal::{Bytes, ClientMessage, ServerMessage};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -138,7 +138,11 @@ async fn converse(
                         let delay = common.began.elapsed().as_micros() as u64 - number(8).unwrap_or(0);
                         heard.delays.push(u32::try_from(delay).unwrap_or(u32::MAX));
                     }
-                    Ok(ServerMessage::Error(refusal)) if refusal.code == RefusalCode::ShuttingDown => heard.told = true,
+                    // It is to go elsewhere, and there is nowhere else.
+                    Ok(ServerMessage::Drain { .. }) if common.quiet.load(Ordering::SeqCst) => {
+                        heard.told = true;
+                        return Ok(heard);
+                    }
                     Ok(ServerMessage::Arrived { .. } | ServerMessage::Left { .. } | ServerMessage::Welcome { .. }) => {}
                     other => return Err(format!("{other:?} came")),
                 },
