@@ -16,7 +16,7 @@ use symbolon_server::options::{Given, Loaded, document};
 use logs::Logs;
 use signals::{Signal, Signals};
 
-/// Gives memory back some seconds after clients have gone; the system's own keeps it for ever.
+/// Gives memory back within a quarter of a minute after clients have gone; the system's own keeps it for ever.
 #[cfg(target_os = "linux")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

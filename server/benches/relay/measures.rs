@@ -30,7 +30,7 @@ pub(crate) async fn idle(threads: usize, count: usize, rooms: u8) -> (f64, f64) 
     drop(clients);
     // Nothing says when the server has seen the last of them go.
     let mut left = f64::MAX;
-    for _ in 0..15 {
+    for _ in 0..20 {
         tokio::time::sleep(Duration::from_secs(1)).await;
         left = left.min(server.process.resident() as f64 - before);
     }
