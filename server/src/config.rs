@@ -67,6 +67,8 @@ pub struct Config {
     pub tls: TlsFiles,
     /// Who may speak for others.
     pub proxies: Proxies,
+    /// Where the operator looks on, if anywhere.
+    pub admin: Option<SocketAddr>,
 }
 
 /// A certificate and its key, in PEM. Both or none.
@@ -113,6 +115,7 @@ impl Default for Config {
             handshake_within: Duration::from_secs(10),
             tls: TlsFiles::default(),
             proxies: Proxies::default(),
+            admin: None,
         }
     }
 }

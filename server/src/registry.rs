@@ -12,6 +12,7 @@ use symbolon_core::rendezvous::{Notice, Rate, RoomFull, TopicState};
 use symbolon_core::signal::{Bytes, Encoded, RefusalCode, ServerMessage};
 use symbolon_core::time::Now;
 
+use crate::metrics::Metrics;
 use crate::outbox::{Due, Outbox};
 
 /// Why a client is not let into a room.
@@ -79,6 +80,17 @@ impl Registry {
     /// Whether new connections are told that the server stops.
     pub(crate) fn stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Connections, those signed in, and rooms.
+    pub(crate) fn counts(&self) -> [usize; 3] {
+        [self.open.len(), self.sessions.len(), self.room_count.load(Ordering::Relaxed)]
+    }
+
+    /// Bytes that wait for the client for which most wait, and how many clients wait for any.
+    pub(crate) fn backlog(&self) -> (usize, usize) {
+        let waiting = self.open.iter().map(|outbox| outbox.waiting()).filter(|bytes| *bytes > 0);
+        waiting.fold((0, 0), |(most, clients), bytes| (most.max(bytes), clients + 1))
     }
 
     /// Nobody is connected.
@@ -153,12 +165,22 @@ impl Registry {
         }
     }
 
-    pub(crate) fn relay(&self, topic: Topic, from: SessionId, to: SessionId, body: Encoded, due: &mut Due) {
+    pub(crate) fn relay(
+        &self,
+        topic: Topic,
+        from: SessionId,
+        to: SessionId,
+        body: Encoded,
+        due: &mut Due,
+        metrics: &Metrics,
+    ) {
+        let bytes = body.len();
         if let Some(room) = self.rooms.get(&topic)
             && let Some(relayed) = room.relay(from, to, body)
             && let Some(outbox) = self.sessions.get(&relayed.to)
         {
             outbox.push_relayed(&relayed, due);
+            metrics.relayed(bytes);
         }
     }
 
