@@ -3,6 +3,8 @@
 use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
+use symbolon_core::rendezvous::Rate;
+
 use crate::control::Control;
 use crate::metrics::{self, ACCEPTED, CLOSED, TURNED};
 
@@ -92,8 +94,8 @@ pub(crate) fn page(control: &Control) -> String {
             row("held for all", size(shared.budget.held() as u64)),
         ],
     );
-    let rate = |rate: symbolon_core::rendezvous::Rate| {
-        format!("{} a second, {} at once", grouped(rate.per_second), grouped(rate.burst))
+    let rate = |rate: Rate, show: fn(u64) -> String| {
+        format!("{} a second, {} at once", show(rate.per_second), show(rate.burst))
     };
     rows(
         &mut out,
@@ -103,8 +105,8 @@ pub(crate) fn page(control: &Control) -> String {
             row("clients in a room", grouped(terms.limits.clients_per_room as u64)),
             row("rooms of a client", grouped(terms.limits.rooms as u64)),
             row("a message", size(terms.limits.message as u64)),
-            row("messages of a client", rate(terms.messages)),
-            row("bytes of a client", rate(terms.bytes)),
+            row("messages of a client", rate(terms.messages, grouped)),
+            row("bytes of a client", rate(terms.bytes, size)),
             row("pinged after", time(terms.ping_every)),
             row("dead after", time(terms.dead_after)),
             row("in no room at most", time(terms.idle_after)),
