@@ -138,7 +138,7 @@ fn size(bytes: u64) -> String {
         value /= 1024.0;
         unit += 1;
     }
-    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", units[unit]) }
+    if unit == 0 { format!("{bytes}\u{a0}B") } else { format!("{value:.1}\u{a0}{}", units[unit]) }
 }
 
 fn time(span: Duration) -> String {
