@@ -20,6 +20,7 @@
 //!
 //! Left out: who may connect, pings, restarts, order and end marks across connections. Closing drops what is queued.
 
+mod bridge;
 mod remote;
 mod runtime;
 mod wire;
@@ -46,10 +47,10 @@ const EVENTS: usize = 64;
 /// Answers and candidates on their way to the task, which takes them at once.
 const SIGNALS: usize = 64;
 
-/// A STUN or TURN server, as in a browser's `RTCIceServer`. TURN over TCP or TLS is not supported by `webrtc`.
+/// A STUN or TURN server, as in a browser's `RTCIceServer`.
 #[derive(Clone, Debug, Default)]
 pub struct IceServer {
-    /// `stun:HOST:PORT` or `turn:HOST:PORT`.
+    /// `stun:HOST:PORT`, `turn:HOST:PORT?transport=udp`, the same with `tcp`, or `turns:HOST:PORT`.
     pub urls: Vec<String>,
     /// Empty for STUN.
     pub username: String,
@@ -64,11 +65,15 @@ pub struct Settings {
     pub bind: Option<Vec<IpAddr>>,
     /// How long the description waits for candidates. Those found within it are part of it; later ones trickle.
     pub gather_wait: Duration,
+    /// Whether nothing but relays is used, so that no peer learns this one's addresses.
+    pub relay_only: bool,
+    /// Authorities (DER) trusted for `turns:`, beside those that browsers trust.
+    pub roots: Vec<Vec<u8>>,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { bind: None, gather_wait: Duration::from_millis(150) }
+        Settings { bind: None, gather_wait: Duration::from_millis(150), relay_only: false, roots: Vec::new() }
     }
 }
 

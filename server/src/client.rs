@@ -18,6 +18,7 @@ use crate::door::Seat;
 use crate::metrics::{self, CLOSED, Metrics};
 use crate::outbox::{Due, Outbox, Told};
 use crate::registry::{NotEntered, Registry};
+use crate::turn::Turn;
 use crate::wire::{self, Reader};
 use crate::ws::{Decoder, Event, Malformed};
 
@@ -38,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) terms: RwLock<Arc<Terms>>,
     pub(crate) registry: Registry,
     pub(crate) clock: Clock,
+    pub(crate) turn: Option<Arc<Turn>>,
     /// Bytes that may wait for one client.
     pub(crate) outbox: usize,
     /// Bytes that may be held for all.
@@ -288,10 +290,18 @@ impl Driven {
                     let now = shared.clock.now();
                     if answer.is_ok() {
                         shared.metrics.sign_in.observe(now.monotonic.saturating_sub(*since));
+                        if let Some(turn) = &shared.turn {
+                            turn.signed_in(&session);
+                        }
                     }
                     connection.handle_claim(answer, now);
                 }
-                ConnectionOutput::Release(session) => shared.registry.release(session),
+                ConnectionOutput::Release(session) => {
+                    shared.registry.release(session);
+                    if let Some(turn) = &shared.turn {
+                        turn.signed_out(&session);
+                    }
+                }
                 ConnectionOutput::Enter { topic, session, announcement } => {
                     let now = shared.clock.now();
                     match shared.registry.enter(topic, session, announcement, now, due) {

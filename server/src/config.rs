@@ -11,6 +11,7 @@ use symbolon_core::signal::{IceServer, Limits, MAX_CLIENTS_PER_ROOM, MAX_MESSAGE
 
 use crate::key::KeySource;
 use crate::proxy::Proxies;
+use crate::turn::TurnConfig;
 
 /// A server's configuration.
 #[derive(Debug, Clone)]
@@ -23,6 +24,8 @@ pub struct Config {
     pub key: KeySource,
     /// STUN and TURN servers that clients are told to use.
     pub ice_servers: Vec<IceServer>,
+    /// STUN and TURN, inside or elsewhere.
+    pub turn: TurnConfig,
     /// Sizes and counts told to clients; capped by what the protocol allows.
     pub limits: Limits,
     /// Messages from one client.
@@ -88,6 +91,7 @@ impl Default for Config {
             origins: Vec::new(),
             key: KeySource::Ephemeral,
             ice_servers: Vec::new(),
+            turn: TurnConfig::default(),
             limits: terms.limits,
             messages: terms.messages,
             bytes: terms.bytes,
@@ -139,6 +143,7 @@ impl Config {
             key,
             origins,
             ice_servers: self.ice_servers.clone(),
+            turn: None,
             limits: Limits {
                 message: self.limits.message.min(MAX_MESSAGE),
                 rooms: self.limits.rooms,

@@ -9,6 +9,7 @@ use hyper::HeaderMap;
 use symbolon_core::time::Now;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
 
 use crate::client::Shared;
 use crate::config::Config;
@@ -52,6 +53,11 @@ impl Gate {
     /// Whether it speaks TLS.
     pub(crate) fn secure(&self) -> bool {
         self.tls.is_some()
+    }
+
+    /// For other listeners with the same certificate.
+    pub(crate) fn acceptor(&self) -> Option<TlsAcceptor> {
+        self.tls.as_ref().map(Tls::acceptor)
     }
 
     /// Other limits, proxies and certificate from now on; whoever is inside stays. The error is of the certificate alone.

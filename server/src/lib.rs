@@ -1,7 +1,7 @@
 //! The rendezvous server: brings the clients of a room together, relays their sealed signals, and need not be trusted.
 //!
 //! Every rule is in [`symbolon_core::rendezvous`]; here are sockets, timers and the maps in which the rules' machines
-//! live. Left out: TURN, sign-in policies, and several servers acting as one.
+//! live. Left out: sign-in policies, and several servers acting as one.
 //!
 //! ```text
 //!   accept ─ Door (bans, seats) ─ Gate (PROXY, TLS) ─ HTTP/1 ─┬─ /         the page, from the crate that holds it
@@ -41,6 +41,7 @@
 //! - `outbox`: what waits for a client, and the way into its socket.
 //! - `budget`: the memory that all these may take together.
 //! - `registry`: sessions and rooms.
+//! - [`turn`]: STUN and TURN.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod admin;
@@ -62,6 +63,7 @@ mod stall;
 mod status;
 mod stream;
 pub mod tls;
+pub mod turn;
 mod wire;
 mod ws;
 
@@ -92,6 +94,9 @@ pub enum ServerError {
     /// The key cannot be had.
     #[error(transparent)]
     Key(#[from] key::KeyError),
+    /// The relay cannot be.
+    #[error("the relay (TURN) cannot start: {0}")]
+    Turn(String),
     /// The certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] tls::TlsError),
@@ -181,6 +186,11 @@ impl Server {
     /// Done when all are gone; [`shutdown`](Self::shutdown) comes next.
     pub async fn drain(&self, over: Duration) {
         self.control.drain(over).await;
+    }
+
+    /// How much of the relay is in use, if there is one.
+    pub fn turn_use(&self) -> Option<turn::TurnUse> {
+        self.control.shared.turn.as_ref().map(|turn| turn.used())
     }
 
     /// Stops accepting, tells every client, and returns when all are gone, after 4 s at most.

@@ -32,6 +32,7 @@ use crate::metrics::{self, ACCEPTED, Metrics, TURNED};
 use crate::registry::Registry;
 use crate::stall::Watched;
 use crate::stream::Stream;
+use crate::turn::TurnServer;
 use crate::ws::handshake;
 use crate::{ServerError, stall};
 
@@ -58,6 +59,8 @@ pub(crate) struct Listening {
     shared: Arc<Shared>,
     router: Router,
     read_within: Duration,
+    /// Ends with this.
+    _turn: Option<TurnServer>,
 }
 
 /// What a request handler knows.
@@ -74,11 +77,20 @@ impl Listening {
     pub(crate) fn new(listener: TcpListener, config: Config) -> Result<Self, ServerError> {
         let address = listener.local_addr()?;
         let gate = Gate::new(&config)?;
-        let terms = config.terms(config.key.load()?, address, gate.secure());
+        let mut terms = config.terms(config.key.load()?, address, gate.secure());
+        let clock = Clock::start();
+        terms.turn = config.turn.elsewhere().map_err(ServerError::Turn)?;
+        let turn = config.turn.listens().then(|| TurnServer::start(&config.turn, gate.acceptor(), clock));
+        let turn = turn.transpose()?;
+        if let Some(turn) = &turn {
+            terms.ice_servers.push(turn.stun.clone());
+            terms.turn = Some(turn.terms.clone());
+        }
         let shared = Shared {
             registry: Registry::new(terms.limits.clients_per_room, config.rooms, terms.room_enters),
             terms: RwLock::new(Arc::new(terms)),
-            clock: Clock::start(),
+            clock,
+            turn: turn.as_ref().map(|server| Arc::clone(&server.turn)),
             outbox: config.outbox_bytes,
             budget: Budget::new(config.buffer_bytes),
             metrics: Metrics::new(),
@@ -90,6 +102,7 @@ impl Listening {
             shared: Arc::new(shared),
             router: router(config.page),
             read_within: config.read_within,
+            _turn: turn,
         })
     }
 

@@ -4,6 +4,7 @@ use std::error::Error;
 
 use symbolon_server::options::Settings;
 use symbolon_server::options::value::LogFormat;
+use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
@@ -13,7 +14,7 @@ pub(crate) struct Logs(reload::Handle<EnvFilter, Registry>);
 
 /// Begins to log.
 pub(crate) fn start(settings: &Settings) -> Result<Logs, Box<dyn Error>> {
-    let (filter, handle) = reload::Layer::new(settings.log.parse::<EnvFilter>()?);
+    let (filter, handle) = reload::Layer::new(filter(&settings.log)?);
     let lines = fmt::layer().with_writer(std::io::stderr);
     let lines = match settings.log_format {
         LogFormat::Text => lines.boxed(),
@@ -26,10 +27,15 @@ pub(crate) fn start(settings: &Settings) -> Result<Logs, Box<dyn Error>> {
 impl Logs {
     /// Another filter from now on.
     pub(crate) fn set(&self, filter: &str) {
-        if let Ok(filter) = filter.parse::<EnvFilter>()
+        if let Ok(filter) = self::filter(filter)
             && let Err(error) = self.0.reload(filter)
         {
             tracing::error!("the log filter stays: {error}");
         }
     }
+}
+
+/// The library for STUN warns of every datagram that is none: anybody could fill a disk with that.
+fn filter(text: &str) -> Result<EnvFilter, ParseError> {
+    Ok(text.parse::<EnvFilter>()?.add_directive("stun_types=off".parse()?))
 }

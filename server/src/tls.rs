@@ -144,6 +144,11 @@ impl Tls {
         Ok(Some(Self { acceptor: TlsAcceptor::from(Arc::new(config)), certificate }))
     }
 
+    /// For what is not HTTP; shows the same certificate, also when it is replaced.
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        self.acceptor.clone()
+    }
+
     /// Looks at the files for ever; dropped with the server.
     pub(crate) fn watch(&self) -> impl Future<Output = ()> + Send + 'static {
         let certificate = Arc::clone(&self.certificate);

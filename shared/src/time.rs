@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// One moment, as the driver reads its two clocks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Now {
     /// A clock that never jumps, since any fixed moment. All deadlines are on it.
     pub monotonic: Duration,

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::run::{cargo, npm, print_durations, programs, root, step, timed};
 use crate::tools::Browsers;
-use crate::{demo, tools, web};
+use crate::{demo, nat, tools, web};
 
 pub(crate) fn everything() -> Result<(), String> {
     // Asked first: what is missing is not to be learnt after half an hour.
@@ -29,6 +29,7 @@ fn all_steps(browsers: &Browsers) -> Result<(), String> {
     rust_tests(None)?;
     step("tests in browsers", with(browsers, &mut npm(["test", "--silent"]))?)?;
     timed("demo", demo::check_what_is_built)?;
+    nat::run_if_possible()?;
     let mut doc = cargo(["doc", "--workspace", "--no-deps", "--all-features"]);
     step("docs", doc.env("RUSTDOCFLAGS", "-D warnings"))?;
     licences()

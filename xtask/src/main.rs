@@ -1,14 +1,16 @@
-//! Developers' commands: `cargo xtask web | demo | test | bench`.
+//! Developers' commands: `cargo xtask web | demo | test | nat | bench`.
 //!
 //! # Layout
 //! - `web`: the core as wasm, its bindings, the npm package, the page.
 //! - `demo`: a room with the real programs, to try out or to check.
+//! - `nat`: peers behind NATs.
 //! - `check`: everything that must hold; the figures.
 //! - `tools`: what must be on the machine, and how to get it.
 //! - `run`: starting other programs.
 
 mod check;
 mod demo;
+mod nat;
 mod run;
 mod tools;
 mod web;
@@ -25,6 +27,7 @@ Usage: cargo xtask COMMAND
   demo --check    show three peers meet and their text converge, and end by itself
   test            everything that must hold: format, lints, tests, the page in browsers, docs, licences
   test NAME       only the tests whose name contains NAME, in Rust and in browsers
+  nat             peers behind NATs of all kinds, in network namespaces: who meets, and by which way; as root, on Linux
   bench [web]     the figures of docs/BENCHMARKS.md, or only those of the browser
 ";
 
@@ -40,6 +43,8 @@ fn main() -> ExitCode {
         }
         ["test"] => check::everything(),
         ["test", name] => check::tests_named(name),
+        ["nat"] => nat::run(),
+        ["nat", "--inside"] => nat::laboratory(),
         ["bench"] => check::benchmarks(),
         ["bench", "web"] => check::browser_benchmarks(),
         [] | ["help" | "--help" | "-h"] => {

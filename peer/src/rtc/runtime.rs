@@ -56,6 +56,7 @@ const RESOLVE_WAIT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Pace {
     connecting: AtomicBool,
+    gathering: AtomicBool,
     rounds: AtomicU8,
     nudged: Notify,
     start: Instant,
@@ -67,6 +68,7 @@ impl Pace {
     fn new() -> Pace {
         Pace {
             connecting: AtomicBool::new(false),
+            gathering: AtomicBool::new(false),
             rounds: AtomicU8::new(0),
             nudged: Notify::new(),
             start: Instant::now(),
@@ -80,9 +82,15 @@ impl Pace {
         self.nudge();
     }
 
+    /// Servers are asked for candidates: what their answers set off is not to wait for a timer.
+    pub(super) fn gathering(&self, gathering: bool) {
+        self.gathering.store(gathering, Ordering::Release);
+    }
+
     /// Set-up is over, well or not. To be called on open and before every close.
     pub(super) fn settled(&self) {
         self.connecting.store(false, Ordering::Release);
+        self.gathering.store(false, Ordering::Release);
         self.rounds.store(0, Ordering::Release);
     }
 
@@ -97,7 +105,8 @@ impl Pace {
             let elapsed = self.start.elapsed().as_millis();
             self.moved.store(u64::try_from(elapsed).unwrap_or(u64::MAX), Ordering::Relaxed);
         }
-        if received && self.connecting.load(Ordering::Acquire) {
+        let hurried = self.connecting.load(Ordering::Acquire) || self.gathering.load(Ordering::Acquire);
+        if received && hurried {
             self.rounds.store(ROUNDS, Ordering::Release);
         }
     }

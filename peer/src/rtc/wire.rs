@@ -1,6 +1,6 @@
 //! One connection's task: a `PeerConnection`, and the loops between it and the outside.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -14,15 +14,18 @@ use tokio::sync::{SetOnce, mpsc, watch};
 use webrtc::data_channel::{DataChannel, DataChannelEvent};
 use webrtc::peer_connection::{
     PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder,
-    RTCIceCandidateInit, RTCIceGatheringState, RTCIceServer, RTCPeerConnectionIceEvent,
-    RTCPeerConnectionState, RTCSessionDescription, SettingEngineBuilder,
+    RTCIceCandidateInit, RTCIceCandidateType, RTCIceGatheringState, RTCIceServer, RTCIceTransportPolicy,
+    RTCPeerConnectionIceEvent, RTCPeerConnectionState, RTCSessionDescription, SettingEngineBuilder,
 };
 
+use super::bridge::Bridges;
 use super::runtime::{Tamed, local_addresses};
 use super::{Ending, IceServer, Inputs, LABEL, MAX_MESSAGE, RtcEvent, Settings, Signal, remote};
 
 /// Local candidates the driver has found and the task not yet taken.
 const CANDIDATES: usize = 64;
+/// No candidate for so long means that the next ones come from servers.
+const QUIET: Duration = Duration::from_millis(5);
 /// What SCTP may hold of data the peer has not acknowledged; unbounded by default.
 const SEND_BUFFER: usize = 128 * 1024;
 /// Sockets per connection; of a machine with more addresses, the first are bound.
@@ -82,7 +85,12 @@ pub(super) async fn live(
     let runtime = Arc::new(Tamed::new());
     let (observer, observed) = observe();
     ending.count();
-    let connection = match build(ice, &settings, &runtime, observer).await {
+    let mut addresses = settings.bind.clone().unwrap_or_else(local_addresses);
+    addresses.truncate(MAX_ADDRESSES);
+    let (ice, bridges) = Bridges::build(ice, &addresses, &settings.roots).await;
+    // Relays take round trips, each of which the driver loop must notice; nothing else does before both sides speak.
+    runtime.pace.gathering(!ice.is_empty());
+    let connection = match build(ice, addresses, &settings, &runtime, observer).await {
         Ok(connection) => connection,
         Err(failure) => return ending.reason = failure.to_string(),
     };
@@ -93,6 +101,7 @@ pub(super) async fn live(
         described: SetOnce::new(),
         channel: SetOnce::new(),
         open: SetOnce::new(),
+        bridges,
     };
     let failure = tokio::select! {
         biased;
@@ -118,12 +127,11 @@ async fn stop_asked(stopped: &mut watch::Receiver<Option<&'static str>>) -> &'st
 
 async fn build(
     ice: Vec<IceServer>,
+    addresses: Vec<IpAddr>,
     settings: &Settings,
     runtime: &Arc<Tamed>,
     observer: Observer,
 ) -> Result<Arc<dyn PeerConnection>, Failure> {
-    let mut addresses = settings.bind.clone().unwrap_or_else(local_addresses);
-    addresses.truncate(MAX_ADDRESSES);
     let servers = ice.into_iter().map(|server| RTCIceServer {
         urls: server.urls,
         username: server.username,
@@ -137,7 +145,16 @@ async fn build(
         .with_multicast_dns_mode(MulticastDnsMode::Disabled)
         .with_sctp_max_message_size(SctpMaxMessageSize::Bounded(MAX_MESSAGE as u32));
     let builder = PeerConnectionBuilder::new()
-        .with_configuration(RTCConfigurationBuilder::default().with_ice_servers(servers.collect()).build())
+        .with_configuration(
+            RTCConfigurationBuilder::default()
+                .with_ice_servers(servers.collect())
+                .with_ice_transport_policy(if settings.relay_only {
+                    RTCIceTransportPolicy::Relay
+                } else {
+                    RTCIceTransportPolicy::All
+                })
+                .build(),
+        )
         .with_setting_engine(engine.build())
         .with_runtime(Arc::clone(runtime) as _)
         .with_handler(Arc::new(observer))
@@ -170,6 +187,19 @@ struct Observed {
 struct Found {
     candidates: mpsc::Receiver<String>,
     gathered: Arc<SetOnce<()>>,
+}
+
+impl Found {
+    /// Waits for this machine's own addresses, which come all at once; those that servers tell come later, one by one.
+    async fn own(&mut self, early: &mut Vec<String>) {
+        tokio::select! {
+            Some(candidate) = self.candidates.recv() => early.push(candidate),
+            () = self.gathered.wait() => return,
+        }
+        while let Ok(Some(candidate)) = tokio::time::timeout(QUIET, self.candidates.recv()).await {
+            early.push(candidate);
+        }
+    }
 }
 
 fn observe() -> (Observer, Observed) {
@@ -220,6 +250,7 @@ struct Wire {
     described: SetOnce<()>,
     channel: SetOnce<Arc<dyn DataChannel>>,
     open: SetOnce<()>,
+    bridges: Bridges,
 }
 
 impl Wire {
@@ -256,7 +287,8 @@ impl Wire {
 
     /// Sends the local description once its candidates are known or time is up, then what candidates come later.
     async fn describe(&self, gather_wait: Duration, mut found: Found) -> Failure {
-        let _ = tokio::time::timeout(gather_wait, found.gathered.wait()).await;
+        let mut early = Vec::new();
+        let _ = tokio::time::timeout(gather_wait, found.own(&mut early)).await;
         let Some(description) = self.connection.local_description().await else {
             return Failure::SetUp("no local description".to_owned());
         };
@@ -264,7 +296,15 @@ impl Wire {
         if self.events.send(RtcEvent::Description(sdp.clone())).await.is_err() {
             return Failure::Unread;
         }
-        while let Some(candidate) = found.candidates.recv().await {
+        let mut early = early.into_iter();
+        loop {
+            let candidate = match early.next() {
+                Some(candidate) => candidate,
+                None => match found.candidates.recv().await {
+                    Some(candidate) => candidate,
+                    None => return Failure::DriverStopped,
+                },
+            };
             if sdp.contains(&candidate) {
                 continue;
             }
@@ -274,7 +314,6 @@ impl Wire {
                 return Failure::Unread;
             }
         }
-        Failure::DriverStopped
     }
 
     /// Does what the other side's messages say.
@@ -358,7 +397,10 @@ impl Wire {
             let event = match event {
                 DataChannelEvent::OnOpen => {
                     self.runtime.pace.settled();
+                    self.bridges.settle();
                     let _ = self.open.set(());
+                    let way = self.way().await;
+                    tracing::debug!(way, "open");
                     RtcEvent::Open
                 }
                 DataChannelEvent::OnMessage(message) => RtcEvent::Message(message.data.freeze()),
@@ -371,6 +413,20 @@ impl Wire {
             }
         }
         Failure::ClosedByPeer
+    }
+
+    /// Over which kinds of addresses the connection goes.
+    async fn way(&self) -> &'static str {
+        let Some(sctp) = self.connection.sctp().await else { return "unknown" };
+        let pair = sctp.transport().ice_transport().get_selected_candidate_pair().await;
+        match pair {
+            Ok(Some(pair)) => {
+                let relays =
+                    [pair.local(), pair.remote()].iter().any(|it| it.typ == RTCIceCandidateType::Relay);
+                if relays { "relay" } else { "direct" }
+            }
+            _ => "unknown",
+        }
     }
 
     /// From the caller to the channel.

@@ -12,6 +12,7 @@ use symbolon::{InviteRequest, Options, Origin, Peer, PeerEvent, RoomId, Ticket};
 use symbolon_core::crypto::keys::SignKey;
 use symbolon_core::node::Event;
 use symbolon_server::key::KeySource;
+use symbolon_server::turn::TurnConfig;
 use symbolon_server::{Config, Server};
 use tokio::sync::broadcast;
 
@@ -59,9 +60,18 @@ impl World {
     }
 
     async fn with_origins(origins: Vec<Origin>) -> Self {
+        Self::with(Config { origins, ..config("127.0.0.1:0") }).await
+    }
+
+    /// A server with STUN and TURN.
+    pub async fn with_relay(turn: TurnConfig) -> Self {
+        Self::with(Config { turn, ..config("127.0.0.1:0") }).await
+    }
+
+    /// A server as configured, with a key of its own.
+    pub async fn with(config: Config) -> Self {
         let key = SignKey::from_secret(&rand::random());
-        let config =
-            Config { origins, bans: false, key: KeySource::Given(key.clone()), ..config("127.0.0.1:0") };
+        let config = Config { bans: false, key: KeySource::Given(key.clone()), ..config };
         let server = Server::bind(config).await.unwrap();
         let origin = server.origins()[0].clone();
         Self { server: Some(server), origin, homes: tempfile::tempdir().unwrap(), key }

@@ -52,6 +52,16 @@ pub fn findings(settings: &Settings) -> Vec<Finding> {
     if !config.bans {
         odd("`limits.bans` is off: clients that break the protocol may come back at once".into());
     }
+    if let Err(why) = config.turn.elsewhere() {
+        found.push(Finding::Wrong(format!("`turn`: {why}")));
+    }
+    if config.turn.listens()
+        && config.turn.allow_private.iter().any(|network| network.to_string().ends_with("/0"))
+    {
+        found.push(Finding::Odd(
+            "`turn.allow_private` lets strangers reach every machine that this one can".into(),
+        ));
+    }
     found
 }
 

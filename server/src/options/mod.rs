@@ -16,6 +16,7 @@ pub mod command;
 pub mod document;
 pub mod file;
 pub mod table;
+mod turn;
 pub mod value;
 
 use std::collections::BTreeMap;

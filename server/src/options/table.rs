@@ -13,7 +13,7 @@ use crate::key::KeySource;
 use crate::proxy::ClientAddress;
 
 /// Every section, in the order in which they are documented.
-pub const SECTIONS: &[&Section] = &[&GENERAL, &TLS, &PROXY, &LIMITS, &ADMIN];
+pub const SECTIONS: &[&Section] = &[&GENERAL, &TLS, &PROXY, &LIMITS, &super::turn::TURN, &ADMIN];
 
 /// An option whose value is one field: key in the file, flag, type, field, help.
 macro_rules! field {

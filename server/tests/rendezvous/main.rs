@@ -14,3 +14,5 @@ mod sign_in;
 mod stopping;
 mod support;
 mod tls;
+mod turn;
+mod turn_client;

@@ -8,7 +8,9 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use symbolon_core::crypto::keys::SignKey;
 use symbolon_core::id::{SessionId, Topic};
 use symbolon_core::origin::Origin;
-use symbolon_core::signal::{Bytes, Challenge, ClientMessage, Hello, Limits, Refusal, ServerMessage};
+use symbolon_core::signal::{
+    Bytes, Challenge, ClientMessage, Hello, IceServer, Limits, Refusal, ServerMessage,
+};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Error as WsError;
@@ -177,11 +179,28 @@ impl Client {
 
     /// Connected, if the server lets it in.
     pub(crate) async fn try_connect(server: &ServerProcess) -> Result<Self, WsError> {
+        Self::dial(&server.origin).await
+    }
+
+    async fn dial(origin: &Origin) -> Result<Self, WsError> {
         // Without TCP_NODELAY, two messages in a row wait for a delayed acknowledgement.
-        let connecting = connect_async_with_config(server.origin.socket_url(), None, true);
+        let connecting = connect_async_with_config(origin.socket_url(), None, true);
         let (socket, _) = within(connecting).await?;
         let key = SignKey::from_secret(&rand::random());
-        Ok(Self { socket, key, origin: server.origin.clone() })
+        Ok(Self { socket, key, origin: origin.clone() })
+    }
+
+    /// Signed in at a server of whatever kind, with the STUN and TURN servers it named.
+    pub(crate) async fn with_ice_servers(origin: &Origin) -> (Self, Vec<IceServer>) {
+        let mut client = Self::dial(origin).await.unwrap();
+        let Some(ServerMessage::Challenge(challenge)) = client.next().await else {
+            panic!("the challenge comes first")
+        };
+        client.say(&ClientMessage::Hello(client.hello(&challenge))).await;
+        match client.next().await {
+            Some(ServerMessage::Welcome { ice_servers, .. }) => (client, ice_servers),
+            other => panic!("the welcome comes next, not {other:?}"),
+        }
     }
 
     /// Connected, with the challenge read and checked.

@@ -241,6 +241,10 @@ impl Servers {
                 server.trouble = None;
                 ServerEvent::Ready
             }
+            (ServerMessage::IceServers { ice_servers: new }, State::Ready { ice_servers, .. }) => {
+                *ice_servers = new;
+                return;
+            }
             (ServerMessage::Drain { drain_after }, State::Ready { leave, .. }) => {
                 leave.get_or_insert(now.monotonic + until_leave(drain_after, rng));
                 return;

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use super::terms::Rate;
 
-/// One client's use of one [`Rate`].
+/// The use made of one [`Rate`].
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Bucket {
+pub struct Bucket {
     /// When the bucket will be full again, in nanoseconds of the driver's clock.
     full_at: u64,
 }
 
 impl Bucket {
     /// Takes `units`, or says no and takes nothing.
-    pub(super) fn take(&mut self, rate: Rate, units: u64, now: Duration) -> bool {
+    pub fn take(&mut self, rate: Rate, units: u64, now: Duration) -> bool {
         let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
         let nanos = |units: u64| units.saturating_mul(1_000_000_000) / rate.per_second.max(1);
         let full_at = self.full_at.max(now).saturating_add(nanos(units));
@@ -25,7 +25,7 @@ impl Bucket {
     }
 
     /// Whether nothing is missing.
-    pub(super) fn is_full(self, now: Duration) -> bool {
+    pub fn is_full(self, now: Duration) -> bool {
         u128::from(self.full_at) <= now.as_nanos()
     }
 }

@@ -8,8 +8,8 @@ use super::bucket::Bucket;
 use super::terms::Terms;
 use crate::id::{Nonce, SessionId, Topic};
 use crate::signal::{
-    Bytes, Challenge, ClientMessage, Encoded, Hello, MAX_ANNOUNCEMENT, MAX_BODY, Refusal, RefusalCode,
-    Request, ServerMessage, TIME_WINDOW_MS, VERSIONS, is_hello_of_another_version,
+    Bytes, Challenge, ClientMessage, Encoded, Hello, IceServer, MAX_ANNOUNCEMENT, MAX_BODY, Refusal,
+    RefusalCode, Request, ServerMessage, TIME_WINDOW_MS, VERSIONS, is_hello_of_another_version,
 };
 use crate::time::Now;
 
@@ -119,6 +119,8 @@ enum State {
         rooms: Vec<Topic>,
         /// Since when it is in no room, if it is in none.
         roomless: Duration,
+        /// When its TURN credentials are to be renewed.
+        renew: Option<Duration>,
     },
     Closed,
 }
@@ -208,9 +210,10 @@ impl Connection {
         if let Err(code) = answer {
             return self.refuse(code);
         }
-        self.state = State::SignedIn { session, rooms: Vec::new(), roomless: now.monotonic };
+        let renew = self.next_renewal(now);
+        self.state = State::SignedIn { session, rooms: Vec::new(), roomless: now.monotonic, renew };
         self.send(ServerMessage::Welcome {
-            ice_servers: self.terms.ice_servers.clone(),
+            ice_servers: self.ice_servers(&session, now),
             limits: self.terms.limits,
             drain_after: None,
         });
@@ -252,6 +255,7 @@ impl Connection {
 
     /// The time of [`poll_timeout`](Self::poll_timeout) has come.
     pub fn handle_timeout(&mut self, now: Now) {
+        self.renew_credentials(now);
         let now = now.monotonic;
         match &self.state {
             State::ExpectHello { until, .. } if now >= *until => self.close(CloseReason::NoHello),
@@ -275,8 +279,9 @@ impl Connection {
     pub fn poll_timeout(&self) -> Option<Duration> {
         match &self.state {
             State::ExpectHello { until, .. } => Some(*until),
-            State::SignedIn { rooms, roomless, .. } => {
+            State::SignedIn { rooms, roomless, renew, .. } => {
                 let next = self.next_ping().min(self.heard + self.terms.dead_after);
+                let next = renew.map_or(next, |renew| renew.min(next));
                 Some(if rooms.is_empty() { next.min(*roomless + self.terms.idle_after) } else { next })
             }
             State::ExpectClaim(_) | State::Closed => None,
@@ -317,7 +322,7 @@ impl Connection {
     }
 
     fn handle_message(&mut self, message: Request, now: Now) {
-        let State::SignedIn { session, rooms, roomless } = &mut self.state else { return };
+        let State::SignedIn { session, rooms, roomless, .. } = &mut self.state else { return };
         let session = *session;
         let output = match message {
             Request::Other(ClientMessage::Hello(_)) => {
@@ -358,6 +363,27 @@ impl Connection {
             Request::Other(ClientMessage::Signal { .. }) => return,
         };
         self.outputs.push_back(output);
+    }
+
+    /// What this session is to use for WebRTC from now on.
+    fn ice_servers(&self, session: &SessionId, now: Now) -> Vec<IceServer> {
+        let granted = self.terms.turn.as_ref().map(|turn| turn.grant(session, now));
+        self.terms.ice_servers.iter().cloned().chain(granted).collect()
+    }
+
+    fn next_renewal(&self, now: Now) -> Option<Duration> {
+        self.terms.turn.as_ref().map(|turn| now.monotonic + turn.renew_after())
+    }
+
+    fn renew_credentials(&mut self, now: Now) {
+        let next = self.next_renewal(now);
+        if let State::SignedIn { session, renew, .. } = &mut self.state
+            && renew.is_some_and(|renew| renew <= now.monotonic)
+        {
+            *renew = next;
+            let session = *session;
+            self.send(ServerMessage::IceServers { ice_servers: self.ice_servers(&session, now) });
+        }
     }
 
     fn send(&mut self, message: ServerMessage) {

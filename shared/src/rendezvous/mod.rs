@@ -19,16 +19,19 @@
 //! - [`connection`]: one client: sign-in, limits, deadlines.
 //! - [`topic`]: one room.
 //! - [`bans`]: how long the address of an offender waits.
+//! - [`turn`]: credentials for TURN servers.
+//! - [`bucket`]: how much of a rate is used.
 //! - [`seats`]: what each address takes of the server.
 //! - [`hub`]: a whole server for one thread.
 
 pub mod bans;
-mod bucket;
+pub mod bucket;
 pub mod connection;
 pub mod hub;
 pub mod seats;
 pub mod terms;
 pub mod topic;
+pub mod turn;
 
 #[cfg(test)]
 mod tests;
@@ -36,8 +39,10 @@ mod tests;
 mod vectors;
 
 pub use bans::{Banned, Bans, Source};
+pub use bucket::Bucket;
 pub use connection::{CloseReason, Connection, ConnectionOutput, Violation};
 pub use hub::{ConnectionId, Rendezvous, RendezvousOutput};
 pub use seats::{NoSeat, SeatLimits, Seats};
 pub use terms::{Rate, Terms};
 pub use topic::{Notice, RoomFull, TopicState};
+pub use turn::{Pseudonym, TurnSecret, TurnTerms};

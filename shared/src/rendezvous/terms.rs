@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::turn::TurnTerms;
 use crate::crypto::keys::SignKey;
 use crate::origin::Origin;
 use crate::signal::{IceServer, Limits, MAX_CLIENTS_PER_ROOM, MAX_MESSAGE};
@@ -24,6 +25,8 @@ pub struct Terms {
     pub origins: Vec<Origin>,
     /// What clients are told to use for WebRTC.
     pub ice_servers: Vec<IceServer>,
+    /// A TURN server whose credentials are made here, for each session its own.
+    pub turn: Option<TurnTerms>,
     /// Sizes and counts; told to the client.
     pub limits: Limits,
     /// Messages of one client. A client that exceeds it breaks the protocol.
@@ -51,6 +54,7 @@ impl Terms {
             key,
             origins,
             ice_servers: Vec::new(),
+            turn: None,
             limits: Limits { message: MAX_MESSAGE, rooms: 64, clients_per_room: MAX_CLIENTS_PER_ROOM },
             // A new link costs about eight messages (proof, offer, answer, candidates) of 2 KiB. The burst is one
             // client linking with a room of 250 at once; the rate is 25 new links in every second, for ever.

@@ -127,6 +127,7 @@ impl Seen {
         match message {
             ServerMessage::Challenge(challenge) => self.challenge = Some(challenge),
             ServerMessage::Welcome { .. } => self.welcome = true,
+            ServerMessage::IceServers { .. } => {}
             ServerMessage::Drain { .. } => panic!("nobody drains this server"),
             ServerMessage::Error(refusal) => self.error = Some(refusal.code),
             ServerMessage::Entered { topic, peers } => {

@@ -89,6 +89,11 @@ pub enum ServerMessage {
         /// When the server is about to stop: seconds after which to go elsewhere.
         drain_after: Option<u64>,
     },
+    /// The STUN and TURN servers to use from now on, in place of those of the welcome.
+    IceServers {
+        /// All of them.
+        ice_servers: Vec<IceServer>,
+    },
     /// Inside a room now; these were there already.
     Entered {
         /// The room.

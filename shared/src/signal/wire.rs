@@ -107,10 +107,11 @@ impl ServerMessage {
                 sig: sig(&object)?,
             }),
             "welcome" => Self::Welcome {
-                ice_servers: object.list("ice_servers", |server| ice_server(server.object()?).ok())?,
+                ice_servers: ice_servers(&object)?,
                 limits: limits(object.object("limits")?)?,
                 drain_after: object.nullable("drain_after", Value::number)?,
             },
+            "ice_servers" => Self::IceServers { ice_servers: ice_servers(&object)? },
             "entered" => Self::Entered {
                 topic: object.parsed("topic")?,
                 peers: object.list("peers", |peer| present(peer.object()?).ok())?,
@@ -150,9 +151,7 @@ impl ServerMessage {
             }
             Self::Welcome { ice_servers, limits, drain_after } => {
                 out = Writer::new("welcome");
-                out.list("ice_servers", ice_servers, |out, server| {
-                    out.element(|out| write_ice_server(out, server));
-                });
+                write_ice_servers(&mut out, ice_servers);
                 out.object("limits", |out| {
                     out.number("message", limits.message as u64);
                     out.number("rooms", limits.rooms as u64);
@@ -161,6 +160,10 @@ impl ServerMessage {
                 if let Some(seconds) = drain_after {
                     out.number("drain_after", *seconds);
                 }
+            }
+            Self::IceServers { ice_servers } => {
+                out = Writer::new("ice_servers");
+                write_ice_servers(&mut out, ice_servers);
             }
             Self::Entered { topic, peers } => {
                 out = Writer::new("entered");
@@ -251,6 +254,10 @@ fn limits(object: &Object<'_>) -> Result<Limits, DecodeError> {
     })
 }
 
+fn ice_servers(object: &Object<'_>) -> Result<Vec<IceServer>, DecodeError> {
+    object.list("ice_servers", |server| ice_server(server.object()?).ok())
+}
+
 fn ice_server(object: &Object<'_>) -> Result<IceServer, DecodeError> {
     let text = |name| object.optional(name, Value::text).map(|text| text.unwrap_or_default().to_owned());
     Ok(IceServer {
@@ -258,6 +265,10 @@ fn ice_server(object: &Object<'_>) -> Result<IceServer, DecodeError> {
         username: text("username")?,
         credential: text("credential")?,
     })
+}
+
+fn write_ice_servers(out: &mut Writer, servers: &[IceServer]) {
+    out.list("ice_servers", servers, |out, server| out.element(|out| write_ice_server(out, server)));
 }
 
 fn write_ice_server(out: &mut Writer, server: &IceServer) {
