@@ -241,6 +241,26 @@ pub(crate) fn text(control: &Control) -> String {
     one(&mut out, "symbolon_outbox_longest_bytes", "gauge", "Bytes that wait for the slowest client.", most);
     one(&mut out, "symbolon_outbox_waiting", "gauge", "Clients for which something waits.", waiting);
 
+    if let Some(used) = shared.turn.as_ref().map(|turn| turn.used()) {
+        one(&mut out, "symbolon_turn_allocations", "gauge", "Relays that there are now.", used.allocations);
+        one(
+            &mut out,
+            "symbolon_turn_allocations_total",
+            "counter",
+            "Relays that there ever were.",
+            used.allocated,
+        );
+        one(&mut out, "symbolon_turn_bytes_total", "counter", "Bytes relayed, both ways.", used.bytes);
+        one(&mut out, "symbolon_turn_dropped_total", "counter", "Datagrams over a quota.", used.dropped);
+        one(
+            &mut out,
+            "symbolon_turn_refused_total",
+            "counter",
+            "Requests answered with an error.",
+            used.refused,
+        );
+    }
+
     let mut before = "";
     for ((name, reason), count) in metrics.counts() {
         if name != before {

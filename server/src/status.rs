@@ -94,6 +94,16 @@ pub(crate) fn page(control: &Control) -> String {
             row("held for all", size(shared.budget.held() as u64)),
         ],
     );
+    if let Some(used) = shared.turn.as_ref().map(|turn| turn.used()) {
+        let turn = [
+            row("relays now", grouped(used.allocations as u64)),
+            row("relays so far", grouped(used.allocated)),
+            row("relayed", size(used.bytes)),
+            row("datagrams over a quota", grouped(used.dropped)),
+            row("requests refused", grouped(used.refused)),
+        ];
+        rows(&mut out, "TURN", "", &turn);
+    }
     let rate = |rate: Rate, show: fn(u64) -> String| {
         format!("{} a second, {} at once", show(rate.per_second), show(rate.burst))
     };
