@@ -9,6 +9,7 @@ use symbolon_core::origin::Origin;
 use symbolon_core::rendezvous::{Rate, SeatLimits, Terms};
 use symbolon_core::signal::{IceServer, Limits, MAX_CLIENTS_PER_ROOM, MAX_MESSAGE};
 
+use crate::cluster::ClusterConfig;
 use crate::key::KeySource;
 use crate::proxy::Proxies;
 use crate::turn::TurnConfig;
@@ -72,6 +73,8 @@ pub struct Config {
     pub proxies: Proxies,
     /// Where the operator looks on, if anywhere.
     pub admin: Option<SocketAddr>,
+    /// The other servers, if this one is not alone.
+    pub cluster: ClusterConfig,
 }
 
 /// A certificate and its key, in PEM. Both or none.
@@ -120,6 +123,7 @@ impl Default for Config {
             tls: TlsFiles::default(),
             proxies: Proxies::default(),
             admin: None,
+            cluster: ClusterConfig::default(),
         }
     }
 }

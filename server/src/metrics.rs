@@ -261,6 +261,24 @@ pub(crate) fn text(control: &Control) -> String {
         );
     }
 
+    if let Some(cluster) = &shared.cluster {
+        let counts = cluster.counts();
+        let connected = u8::from(cluster.is_connected());
+        one(&mut out, "symbolon_cluster_connected", "gauge", "Whether the bus is reached.", connected);
+        one(&mut out, "symbolon_cluster_servers", "gauge", "Other servers known to run.", cluster.servers());
+        one(&mut out, "symbolon_cluster_foreign", "gauge", "Servers with another key.", cluster.foreign());
+        for (name, help, count) in [
+            ("messages_in", "Messages from the bus.", counts.messages_in),
+            ("messages_out", "Messages to the bus.", counts.messages_out),
+            ("garbage", "Messages that were none.", counts.garbage),
+            ("resyncs", "Times that something missed was asked for.", counts.resyncs),
+            ("dropped", "Signals that could not be delivered.", counts.dropped),
+            ("lost", "Messages that came faster than they were taken.", counts.lost),
+        ] {
+            one(&mut out, &format!("symbolon_cluster_{name}_total"), "counter", help, count);
+        }
+    }
+
     let mut before = "";
     for ((name, reason), count) in metrics.counts() {
         if name != before {

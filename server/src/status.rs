@@ -104,6 +104,21 @@ pub(crate) fn page(control: &Control) -> String {
         ];
         rows(&mut out, "TURN", "", &turn);
     }
+    if let Some(cluster) = &shared.cluster {
+        let counts = cluster.counts();
+        let reached = if cluster.is_connected() { "reached" } else { "not reached" };
+        let cluster = [
+            row("the bus is", reached.to_owned()),
+            row("other servers", grouped(cluster.servers() as u64)),
+            row("servers with another key", grouped(cluster.foreign() as u64)),
+            row(
+                "messages in and out",
+                format!("{} and {}", grouped(counts.messages_in), grouped(counts.messages_out)),
+            ),
+            row("signals not delivered", grouped(counts.dropped)),
+        ];
+        rows(&mut out, "Cluster", "", &cluster);
+    }
     let rate = |rate: Rate, show: fn(u64) -> String| {
         format!("{} a second, {} at once", show(rate.per_second), show(rate.burst))
     };
