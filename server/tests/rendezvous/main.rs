@@ -4,6 +4,7 @@
 mod bad_input;
 mod bus;
 mod cluster;
+mod cluster_load;
 mod configuration;
 mod limits;
 mod liveness;
