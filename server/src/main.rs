@@ -16,6 +16,11 @@ use symbolon_server::options::{Given, Loaded, document};
 use logs::Logs;
 use signals::{Signal, Signals};
 
+/// Gives memory back some seconds after clients have gone; the system's own keeps it for ever.
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// What is wrong with the arguments, the environment or the file; as other programs say it.
 const USAGE: u8 = 2;
 

@@ -294,3 +294,86 @@ impl Drop for Due {
         self.flush();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    async fn outbox(limit: usize, budget: &Arc<Budget>) -> (Arc<Outbox>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let far = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (_, writer) = listener.accept().await.unwrap().0.into_split();
+        (Outbox::new(limit, Writer::Plain(writer), budget), far)
+    }
+
+    fn told(outbox: &Outbox) -> Option<Told> {
+        match outbox.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(told) => Some(told),
+            Poll::Pending => None,
+        }
+    }
+
+    /// Pushes until the socket takes no more.
+    fn fill(outbox: &Arc<Outbox>, text: &str) -> usize {
+        let mut pushed = 0;
+        while !outbox.lock().blocked {
+            outbox.push_text(text, &mut Due::default());
+            pushed += 1;
+        }
+        pushed
+    }
+
+    #[tokio::test]
+    async fn rv5_an_outbox_that_overflows_says_so_once_and_holds_nothing() {
+        let budget = Budget::new(usize::MAX);
+        let (outbox, _far) = outbox(100_000, &budget).await;
+        let text = "x".repeat(20_000);
+        fill(&outbox, &text);
+        assert!(budget.held() > 0);
+        assert_eq!(told(&outbox), None);
+        for _ in 0..10 {
+            outbox.push_text(&text, &mut Due::default());
+        }
+        assert_eq!(told(&outbox), Some(Told::Overflowed));
+        assert_eq!(told(&outbox), None);
+        outbox.push_text(&text, &mut Due::default());
+        assert_eq!((budget.held(), outbox.lock().frames.capacity()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn rv5_an_outbox_overflows_also_if_all_together_hold_too_much() {
+        let budget = Budget::new(50_000);
+        let (outbox, _far) = outbox(10_000_000, &budget).await;
+        let text = "x".repeat(20_000);
+        fill(&outbox, &text);
+        for _ in 0..10 {
+            outbox.push_text(&text, &mut Due::default());
+        }
+        assert_eq!(told(&outbox), Some(Told::Overflowed));
+        assert_eq!(budget.held(), 0);
+    }
+
+    #[tokio::test]
+    async fn rv1_what_waited_for_a_slow_reader_comes_in_order_and_whole() {
+        let budget = Budget::new(usize::MAX);
+        let (outbox, mut far) = outbox(100_000_000, &budget).await;
+        let text = "x".repeat(30_000);
+        let mut pushed = fill(&outbox, &text);
+        for _ in 0..20 {
+            outbox.push_text(&text, &mut Due::default());
+            pushed += 1;
+        }
+        outbox.push_close(Some(1000), &mut Due::default());
+        let frame = [&[0x81, 126][..], &30_000_u16.to_be_bytes(), text.as_bytes()].concat();
+        let expected = [frame.repeat(pushed), b"\x88\x02\x03\xe8".to_vec()].concat();
+        let mut read = vec![0; expected.len()];
+        let writing = std::future::poll_fn(|cx| outbox.poll_written(cx));
+        let ((), read_all) = tokio::join!(writing, far.read_exact(&mut read));
+        read_all.unwrap();
+        assert!(read == expected);
+        assert_eq!((budget.held(), outbox.lock().frames.capacity()), (0, 0));
+    }
+}

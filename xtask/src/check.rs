@@ -105,9 +105,34 @@ fn licences() -> Result<(), String> {
 
 pub(crate) fn benchmarks() -> Result<(), String> {
     browser_benchmarks()?;
-    step("server", &mut cargo(["bench", "-p", "symbolon-server", "--bench", "relay"]))?;
+    server_benchmarks(&[])?;
     step("connections", &mut cargo(["run", "--release", "-p", "symbolon", "--example", "rtc_setup"]))?;
     step("peers", &mut cargo(["bench", "-p", "symbolon", "--bench", "rooms"]))
+}
+
+/// This server beside others that are installed; `--install` gets them first, `--threads N` is for this server, and names
+/// of figures choose these alone.
+pub(crate) fn server_benchmarks(options: &[&str]) -> Result<(), String> {
+    let tools = root().join("target/tools");
+    let (install, rest): (Vec<&str>, Vec<&str>) = options.iter().partition(|option| **option == "--install");
+    if !install.is_empty() {
+        let matchbox = ["install", "matchbox_server", "--locked", "--root"];
+        step("matchbox_server", cargo(matchbox).arg(&tools))?;
+        step(
+            "y-webrtc and peer",
+            npm(["install", "--no-save", "--prefix"]).arg(&tools).args(["y-webrtc", "peer"]),
+        )?;
+    }
+    let mut bench = cargo(["bench", "-p", "symbolon-server", "--bench", "relay", "--"]);
+    step("server", bench.args(rest).env("SYMBOLON_TOOLS", tools))
+}
+
+/// Honest rooms and floods together for so many minutes.
+pub(crate) fn soak(minutes: &str) -> Result<(), String> {
+    if !minutes.parse::<f64>().is_ok_and(|minutes| minutes > 0.0) {
+        return Err(format!("{minutes:?} is no number of minutes"));
+    }
+    step("soak", &mut cargo(["bench", "-p", "symbolon-server", "--bench", "relay", "--", "soak", minutes]))
 }
 
 /// The package beside y-webrtc, and the page, in Chromium.

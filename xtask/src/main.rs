@@ -1,4 +1,4 @@
-//! Developers' commands: `cargo xtask web | demo | test | nat | container | bench`.
+//! Developers' commands: `cargo xtask web | demo | test | nat | container | bench | soak`.
 //!
 //! # Layout
 //! - `web`: the core as wasm, its bindings, the npm package, the page.
@@ -31,6 +31,10 @@ Usage: cargo xtask COMMAND
                   names the options, such as --make-base where no registry can be reached
   nat             peers behind NATs of all kinds, in network namespaces: who meets, and by which way; as root, on Linux
   bench [web]     the figures of docs/BENCHMARKS.md, or only those of the browser
+  bench server    the figures of the server, and of other servers that are installed [--install: get matchbox_server,
+                  y-webrtc and PeerJS' server first; --threads N: of the server; idle, many, connect, arrivals, relay,
+                  others: only these]
+  soak [MINUTES]  honest rooms and floods together, with a reload and a stop; 10 minutes if nothing is said
 ";
 
 fn main() -> ExitCode {
@@ -53,6 +57,9 @@ fn main() -> ExitCode {
         ["nat", "--inside"] => nat::laboratory(),
         ["bench"] => check::benchmarks(),
         ["bench", "web"] => check::browser_benchmarks(),
+        ["bench", "server", ref options @ ..] => check::server_benchmarks(options),
+        ["soak"] => check::soak("10"),
+        ["soak", minutes] => check::soak(minutes),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             Ok(())

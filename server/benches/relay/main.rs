@@ -5,27 +5,45 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout)]
 
 mod client;
+mod floods;
+mod honest;
 mod measures;
+mod others;
 mod process;
+mod soak;
 
 use measures::Relayed;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
 #[tokio::main]
-async fn main() {
+async fn main() -> std::process::ExitCode {
     let mut threads = 1;
+    let mut minutes = None;
     let mut wanted = Vec::new();
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--bench" => {}
             "--threads" => threads = arguments.next().unwrap().parse().unwrap(),
+            "soak" => minutes = Some(arguments.next().map_or(10.0, |text| text.parse().unwrap())),
             _ => wanted.push(argument),
         }
     }
     let wants = |what: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == what);
     let files = raise_file_limit();
+    if let Some(minutes) = minutes {
+        return match soak::run(minutes).await {
+            Ok(()) => {
+                println!("All is well.");
+                std::process::ExitCode::SUCCESS
+            }
+            Err(wrong) => {
+                println!("{wrong}");
+                std::process::ExitCode::FAILURE
+            }
+        };
+    }
     println!("| what ({threads} server threads) | figure |\n|---|---|");
     if wants("idle") {
         for (name, rooms) in [("in no room", 0), ("in one room of its own", 1)] {
@@ -56,6 +74,24 @@ async fn main() {
             print_relayed(&format!("signals, {window} outstanding"), &measures::relay(threads, window).await);
         }
     }
+    if wants("others") {
+        for other in others::found() {
+            match other.idle().await {
+                Ok(bytes) => {
+                    println!("| {}: memory per idle client | {:.1} KiB |", other.name, bytes / 1024.0);
+                }
+                Err(error) => println!("| {}: memory per idle client | {error} |", other.name),
+            }
+            for window in [1, 16] {
+                let what = format!("{}: signals, {window} outstanding", other.name);
+                match other.relay(window).await {
+                    Ok(relayed) => print_relayed(&what, &relayed),
+                    Err(error) => println!("| {what} | {error} |"),
+                }
+            }
+        }
+    }
+    std::process::ExitCode::SUCCESS
 }
 
 fn print_relayed(what: &str, relayed: &Relayed) {

@@ -8,8 +8,8 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use crate::client::{Client, Socket, signal, topic};
 use crate::process::{Process, Server};
 
-const PAIRS: usize = 8;
-const BODY: usize = 1536;
+pub(crate) const PAIRS: usize = 8;
+pub(crate) const BODY: usize = 1536;
 const RUN: Duration = Duration::from_secs(5);
 
 /// Bytes of resident memory that `count` clients take in all, each in so many rooms of its own; and how many are left of
@@ -30,8 +30,8 @@ pub(crate) async fn idle(threads: usize, count: usize, rooms: u8) -> (f64, f64) 
     drop(clients);
     // Nothing says when the server has seen the last of them go.
     let mut left = f64::MAX;
-    for _ in 0..20 {
-        tokio::time::sleep(Duration::from_millis(250)).await;
+    for _ in 0..15 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
         left = left.min(server.process.resident() as f64 - before);
     }
     (held, left)

@@ -6,6 +6,7 @@ mod bus;
 mod cluster;
 mod cluster_load;
 mod configuration;
+mod floods;
 mod limits;
 mod liveness;
 mod logs;

@@ -126,18 +126,19 @@ fn is_base64url(text: &[u8]) -> bool {
         3 => 0b11,
         _ => return false,
     };
-    let within = |byte: u8, from: u8, to: u8| byte.wrapping_sub(from) <= to - from;
-    let good = |byte: u8| -> u8 {
-        u8::from(within(byte | 0x20, b'a', b'z'))
-            | u8::from(within(byte, b'0', b'9'))
-            | u8::from(byte == b'-')
-            | u8::from(byte == b'_')
-    };
     let (chunks, rest) = text.as_chunks::<32>();
-    let all_good = |bytes: &[u8]| bytes.iter().fold(1, |all, byte| all & good(*byte)) == 1;
+    let all_good =
+        |bytes: &[u8]| bytes.iter().fold(0, |bad, byte| bad | u8::from(!is_of_alphabet(*byte))) == 0;
     chunks.iter().all(|chunk| all_good(chunk))
         && all_good(rest)
         && text.last().is_none_or(|last| value(*last) & stray == 0)
+}
+
+#[expect(clippy::needless_bitwise_bool, reason = "without branches, so that many are looked at at once")]
+fn is_of_alphabet(byte: u8) -> bool {
+    let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+    let digit = byte.wrapping_sub(b'0') < 10;
+    letter | digit | (byte == b'-') | (byte == b'_')
 }
 
 /// What a character of the alphabet stands for.
