@@ -362,7 +362,8 @@ mod tests {
         room.handle_snapshot(two, 1, said(2), Duration::ZERO);
         room.handle_snapshot(one, 2, BTreeMap::new(), Duration::ZERO);
         room.handle_snapshot(two, 2, BTreeMap::new(), Duration::ZERO);
-        let told: Vec<_> = std::mem::take(&mut room.tell).into_iter().map(|told| format!("{told:?}")).collect();
+        let told: Vec<_> =
+            std::mem::take(&mut room.tell).into_iter().map(|told| format!("{told:?}")).collect();
         let due = [
             Elsewhere::Arrived(both, Bytes(vec![1])),
             Elsewhere::Arrived(both, Bytes(vec![2])),
