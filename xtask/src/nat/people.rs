@@ -80,7 +80,7 @@ impl<'a> People<'a> {
             .map_err(|error| format!("an agent cannot be started: {error}"))?;
         self.running.push((name.to_owned(), agent));
         let since = Instant::now();
-        while self.ask(name, &["rooms"]).is_err() {
+        while self.ask(name, &["status"]).map_or(true, |said| said.starts_with("No agent")) {
             if since.elapsed() > SOON {
                 return Err(format!("the agent {name} did not start"));
             }
