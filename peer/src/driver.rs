@@ -209,6 +209,9 @@ impl Driver {
                     Happened::Timer => self.node.handle_timeout(self.now()),
                     Happened::Look => {
                         if surroundings.changed(self.now()) {
+                            if let Some(host) = &mut self.host {
+                                host.look_around();
+                            }
                             self.node.handle(Input::NetworkChanged, self.now());
                         }
                     }

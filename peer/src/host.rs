@@ -69,6 +69,8 @@ pub struct Hosted {
 /// The running server. Dropping it stops it.
 #[derive(Debug)]
 pub(crate) struct Host {
+    /// What others dial, if the user knows better than this machine.
+    given: Vec<Origin>,
     hosted: Hosted,
     /// All addresses that it signs as its own.
     signed: Vec<Origin>,
@@ -78,18 +80,30 @@ pub(crate) struct Host {
 impl Host {
     /// Starts a server whose key is in this home directory.
     pub(crate) async fn start(home: &Path, serve: &Serve) -> Result<Self, String> {
-        let listener = server::listen(serve.listen).await?;
-        let listen = listener.local_addr().map_err(|error| error.to_string())?;
-        let Addresses { named, signed } = Addresses::new(listen, &serve.servers, &reach::interfaces());
-        let running = Running::start(listener, &home.join(KEY), signed.clone(), serve.page).await?;
+        let running = Running::start(serve.listen, &home.join(KEY), serve.page).await?;
         let hosted = Hosted {
-            listen,
-            audience: Audience::of(&named),
-            servers: named,
+            listen: running.address(),
+            servers: Vec::new(),
             key: running.key(),
             page: serve.page,
+            audience: Audience::Machine,
         };
-        Ok(Self { hosted, signed, running })
+        let mut host = Self { given: serve.servers.clone(), hosted, signed: Vec::new(), running };
+        host.look_around();
+        Ok(host)
+    }
+
+    /// Answers for the addresses that this machine has by now.
+    pub(crate) fn look_around(&mut self) {
+        let Addresses { named, signed } =
+            Addresses::new(self.hosted.listen, &self.given, &reach::interfaces());
+        if signed == self.signed {
+            return;
+        }
+        self.hosted.audience = Audience::of(&named);
+        self.hosted.servers = named;
+        self.signed.clone_from(&signed);
+        self.running.answer_for(signed);
     }
 
     pub(crate) fn hosted(&self) -> &Hosted {

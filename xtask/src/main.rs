@@ -1,4 +1,4 @@
-//! Developers' commands: `cargo xtask web | demo | test | nat | bench`.
+//! Developers' commands: `cargo xtask web | demo | test | nat | container | bench`.
 //!
 //! # Layout
 //! - `web`: the core as wasm, its bindings, the npm package, the page.
@@ -15,7 +15,7 @@ mod run;
 mod tools;
 mod web;
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 const HELP: &str = "\
 Usage: cargo xtask COMMAND
@@ -27,6 +27,8 @@ Usage: cargo xtask COMMAND
   demo --check    show three peers meet and their text converge, and end by itself
   test            everything that must hold: format, lints, tests, the page in browsers, docs, licences
   test NAME       only the tests whose name contains NAME, in Rust and in browsers
+  container       build the server's image with podman or docker and show what it promises; deploy/prove-container.sh
+                  names the options, such as --make-base where no registry can be reached
   nat             peers behind NATs of all kinds, in network namespaces: who meets, and by which way; as root, on Linux
   bench [web]     the figures of docs/BENCHMARKS.md, or only those of the browser
 ";
@@ -43,6 +45,10 @@ fn main() -> ExitCode {
         }
         ["test"] => check::everything(),
         ["test", name] => check::tests_named(name),
+        ["container", ref options @ ..] => {
+            let mut proof = Command::new(run::root().join("deploy/prove-container.sh"));
+            run::step("container", proof.args(options))
+        }
         ["nat"] => nat::run(),
         ["nat", "--inside"] => nat::laboratory(),
         ["bench"] => check::benchmarks(),

@@ -162,8 +162,8 @@ pub(super) fn sign_in() -> Value {
         "hello": ClientMessage::Hello(hello).encode(),
         "turn_secret": "north",
         "turn_life_s": 3600,
-        "turn_time": TIME,
-        "ice_servers": crate::vectors::granted("north", 3600, TIME, &SignKey::from_secret(&[3; 32]).session()),
+        "turn_time_s": TIME / 1000,
+        "ice_servers": crate::vectors::granted("north", 3600, TIME / 1000, &SignKey::from_secret(&[3; 32]).session()),
     })
 }
 
