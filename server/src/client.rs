@@ -14,6 +14,7 @@ use tokio::time::Sleep;
 
 use crate::budget::{Budget, Share};
 use crate::clock::Clock;
+use crate::cluster::ClusterStatus;
 use crate::door::Seat;
 use crate::outbox::{Due, Outbox, Told};
 use crate::registry::{NotEntered, Registry};
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     /// For those who connect from now on.
     pub(crate) terms: RwLock<Arc<Terms>>,
     pub(crate) registry: Registry,
+    /// How it is with the other servers, if this one is not alone.
+    pub(crate) cluster: Option<Arc<ClusterStatus>>,
     pub(crate) clock: Clock,
     pub(crate) turn: Option<Arc<Turn>>,
     /// Bytes that may wait for one client.
@@ -157,13 +160,19 @@ impl Client {
                 continue;
             }
             let mut more = false;
-            let read = SCRATCH.with_borrow_mut(|scratch| match self.reader.poll_read(cx, scratch) {
-                Poll::Pending => None,
-                Poll::Ready(Ok(read @ 1..)) => {
-                    more = read == scratch.len();
-                    Some(self.take(&mut scratch[..read], &mut due))
+            // While the bus to the other servers takes no more, clients wait.
+            let waits =
+                self.driven.shared.registry.link().is_some_and(|link| link.poll_clear(cx).is_pending());
+            let read = SCRATCH.with_borrow_mut(|scratch| {
+                let read = if waits { Poll::Pending } else { self.reader.poll_read(cx, scratch) };
+                match read {
+                    Poll::Pending => None,
+                    Poll::Ready(Ok(read @ 1..)) => {
+                        more = read == scratch.len();
+                        Some(self.take(&mut scratch[..read], &mut due))
+                    }
+                    Poll::Ready(Ok(0) | Err(_)) => Some(Some(self.driven.gone(&mut due))),
                 }
-                Poll::Ready(Ok(0) | Err(_)) => Some(Some(self.driven.gone(&mut due))),
             });
             match read {
                 Some(Some(end)) => return Poll::Ready(end),

@@ -9,6 +9,7 @@ use symbolon_core::origin::Origin;
 use symbolon_core::rendezvous::{Rate, SeatLimits, Terms};
 use symbolon_core::signal::{IceServer, Limits, MAX_CLIENTS_PER_ROOM, MAX_MESSAGE};
 
+use crate::cluster::ClusterConfig;
 use crate::key::KeySource;
 use crate::proxy::Proxies;
 use crate::turn::TurnConfig;
@@ -70,6 +71,8 @@ pub struct Config {
     pub tls: TlsFiles,
     /// Who may speak for others.
     pub proxies: Proxies,
+    /// The other servers, if this one is not alone.
+    pub cluster: ClusterConfig,
 }
 
 /// A certificate and its key, in PEM. Both or none.
@@ -117,6 +120,7 @@ impl Default for Config {
             handshake_within: Duration::from_secs(10),
             tls: TlsFiles::default(),
             proxies: Proxies::default(),
+            cluster: ClusterConfig::default(),
         }
     }
 }

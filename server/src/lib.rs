@@ -1,7 +1,7 @@
 //! The rendezvous server: brings the clients of a room together, relays their sealed signals, and need not be trusted.
 //!
 //! Every rule is in [`symbolon_core::rendezvous`]; here are sockets, timers and the maps in which the rules' machines
-//! live. Left out: sign-in policies, and several servers acting as one.
+//! live. Left out: sign-in policies.
 //!
 //! ```text
 //!   accept ─ Door (bans, seats) ─ Gate (PROXY, TLS) ─ HTTP/1 ─┬─ /         the page, from the crate that holds it
@@ -39,12 +39,14 @@
 //! - `outbox`: what waits for a client, and the way into its socket.
 //! - `budget`: the memory that all these may take together.
 //! - `registry`: sessions and rooms.
+//! - [`cluster`]: several servers as one.
 //! - [`turn`]: STUN and TURN.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod budget;
 mod client;
 mod clock;
+pub mod cluster;
 pub mod config;
 mod control;
 mod door;
@@ -72,6 +74,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+pub use cluster::ClusterStatus;
 pub use config::Config;
 pub use key::KeySource;
 
@@ -89,6 +92,9 @@ pub enum ServerError {
     /// The key cannot be had.
     #[error(transparent)]
     Key(#[from] key::KeyError),
+    /// The server cannot take part in the cluster.
+    #[error(transparent)]
+    Cluster(#[from] cluster::ClusterError),
     /// The relay cannot be.
     #[error("the relay (TURN) cannot start: {0}")]
     Turn(String),
@@ -162,6 +168,11 @@ impl Server {
     /// How much of the relay is in use, if there is one.
     pub fn turn_use(&self) -> Option<turn::TurnUse> {
         self.control.shared.turn.as_ref().map(|turn| turn.used())
+    }
+
+    /// How it is with the other servers, if the configuration names a bus.
+    pub fn cluster(&self) -> Option<&ClusterStatus> {
+        self.control.shared.cluster.as_deref()
     }
 
     /// Stops accepting, tells every client, and returns when all are gone, after 4 s at most.

@@ -24,6 +24,7 @@ use tokio::sync::{mpsc, watch};
 use crate::budget::Budget;
 use crate::client::{self, Shared};
 use crate::clock::Clock;
+use crate::cluster::Joining;
 use crate::config::Config;
 use crate::control::Control;
 use crate::door::Seat;
@@ -56,6 +57,7 @@ pub(crate) struct Listening {
     address: SocketAddr,
     gate: Arc<Gate>,
     shared: Arc<Shared>,
+    joining: Option<Joining>,
     router: Router,
     read_within: Duration,
     /// Ends with this.
@@ -85,8 +87,11 @@ impl Listening {
             terms.ice_servers.push(turn.stun.clone());
             terms.turn = Some(turn.terms.clone());
         }
+        let joining = Joining::new(&config.cluster)?;
+        let link = joining.as_ref().map(Joining::link);
         let shared = Shared {
-            registry: Registry::new(terms.limits.clients_per_room, config.rooms, terms.room_enters),
+            registry: Registry::new(terms.limits.clients_per_room, config.rooms, terms.room_enters, link),
+            cluster: joining.as_ref().map(Joining::status),
             terms: RwLock::new(Arc::new(terms)),
             clock,
             turn: turn.as_ref().map(|server| Arc::clone(&server.turn)),
@@ -98,6 +103,7 @@ impl Listening {
             address,
             gate: Arc::new(gate),
             shared: Arc::new(shared),
+            joining,
             router: router(config.page),
             read_within: config.read_within,
             _turn: turn,
@@ -109,7 +115,14 @@ impl Listening {
         Control { address: self.address, gate: Arc::clone(&self.gate), shared: Arc::clone(&self.shared) }
     }
 
-    pub(crate) async fn serve(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), ServerError> {
+    pub(crate) async fn serve(
+        mut self,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), ServerError> {
+        let joined = match self.joining.take() {
+            Some(joining) => Some(joining.start(Arc::clone(&self.shared)).await?),
+            None => None,
+        };
         let (open, mut all_gone) = mpsc::channel::<()>(1);
         let (stop, stopped) = watch::channel(());
         let mut shutdown = std::pin::pin!(shutdown);
@@ -133,6 +146,9 @@ impl Listening {
         self.shared.registry.stop();
         if tokio::time::timeout(DRAIN, all_gone.recv()).await.is_err() {
             tracing::info!("some clients did not go in time");
+        }
+        if let Some(joined) = joined {
+            joined.stop().await;
         }
         Ok(())
     }

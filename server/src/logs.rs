@@ -35,7 +35,9 @@ impl Logs {
     }
 }
 
-/// The library for STUN warns of every datagram that is none: anybody could fill a disk with that.
+/// The library for STUN warns of every datagram that is none: anybody could fill a disk with that. The library for NATS
+/// names subjects, and with them topics, in what it has to say to its own developers.
 fn filter(text: &str) -> Result<EnvFilter, ParseError> {
-    Ok(text.parse::<EnvFilter>()?.add_directive("stun_types=off".parse()?))
+    let filter = text.parse::<EnvFilter>()?;
+    Ok(filter.add_directive("stun_types=off".parse()?).add_directive("async_nats=warn".parse()?))
 }

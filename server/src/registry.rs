@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use symbolon_core::id::{SessionId, Topic};
+use symbolon_core::rendezvous::cluster::Elsewhere;
 use symbolon_core::rendezvous::{Notice, Rate, RoomFull, TopicState};
-use symbolon_core::signal::{Bytes, Encoded, RefusalCode, ServerMessage};
+use symbolon_core::signal::{Bytes, Encoded, RefusalCode, Relayed, ServerMessage};
 use symbolon_core::time::Now;
 
+use crate::cluster::link::{Deed, Link};
 use crate::outbox::{Due, Outbox};
 
 /// Why a client is not let into a room.
@@ -29,6 +31,8 @@ pub(crate) struct Registry {
     clients_per_room: usize,
     most_rooms: usize,
     room_enters: Rate,
+    /// To the other servers, if there are any.
+    link: Option<Arc<Link>>,
     /// How many rooms there are; the map would have to be locked to count them.
     room_count: AtomicUsize,
     sessions: DashMap<SessionId, Arc<Outbox>>,
@@ -40,11 +44,17 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    pub(crate) fn new(clients_per_room: usize, most_rooms: usize, room_enters: Rate) -> Self {
+    pub(crate) fn new(
+        clients_per_room: usize,
+        most_rooms: usize,
+        room_enters: Rate,
+        link: Option<Arc<Link>>,
+    ) -> Self {
         Self {
             clients_per_room,
             most_rooms,
             room_enters,
+            link,
             room_count: AtomicUsize::new(0),
             sessions: DashMap::new(),
             rooms: DashMap::new(),
@@ -136,8 +146,10 @@ impl Registry {
         if !room.handle_knock(self.room_enters, now) {
             return Err(NotEntered::Busy);
         }
+        let deed = self.link.is_some().then(|| Deed::Enter(topic, session, announcement.clone()));
         room.handle_enter(session, announcement, self.clients_per_room)
             .map_err(|RoomFull| NotEntered::Full)?;
+        self.push(deed);
         self.tell(&mut room, due);
         Ok(room.len())
     }
@@ -145,6 +157,7 @@ impl Registry {
     pub(crate) fn leave(&self, topic: Topic, session: SessionId, due: &mut Due) {
         if let Entry::Occupied(mut room) = self.rooms.entry(topic) {
             room.get_mut().handle_leave(session);
+            self.push(Some(Deed::Leave(topic, session)));
             self.tell(room.get_mut(), due);
             if room.get().is_empty() {
                 room.remove();
@@ -154,11 +167,51 @@ impl Registry {
     }
 
     pub(crate) fn relay(&self, topic: Topic, from: SessionId, to: SessionId, body: Encoded, due: &mut Due) {
+        let Some(room) = self.rooms.get(&topic) else { return };
+        match room.relay(from, to, body) {
+            Ok(relayed) => self.deliver(&relayed, due),
+            Err(body) => {
+                if let Some(link) = &self.link
+                    && room.is_elsewhere(to)
+                {
+                    link.push(Deed::Signal { topic, from, to, body: Bytes::from(&body) });
+                }
+            }
+        }
+    }
+
+    /// What the cluster says of a room.
+    pub(crate) fn elsewhere(&self, topic: Topic, what: Elsewhere, due: &mut Due) {
+        if let Some(mut room) = self.rooms.get_mut(&topic) {
+            room.handle_elsewhere(what);
+            self.tell(&mut room, due);
+        }
+    }
+
+    /// A signal from another server.
+    pub(crate) fn relay_in(&self, topic: Topic, from: SessionId, to: SessionId, body: &Bytes, due: &mut Due) {
         if let Some(room) = self.rooms.get(&topic)
-            && let Some(relayed) = room.relay(from, to, body)
-            && let Some(outbox) = self.sessions.get(&relayed.to)
+            && let Some(relayed) = room.relay_in(from, to, Encoded::from(body))
         {
-            outbox.push_relayed(&relayed, due);
+            self.deliver(&relayed, due);
+        }
+    }
+
+    /// The way to the other servers, if there are any.
+    pub(crate) fn link(&self) -> Option<&Arc<Link>> {
+        self.link.as_ref()
+    }
+
+    /// The room is locked by the caller.
+    fn push(&self, deed: Option<Deed>) {
+        if let (Some(link), Some(deed)) = (&self.link, deed) {
+            link.push(deed);
+        }
+    }
+
+    fn deliver(&self, relayed: &Relayed, due: &mut Due) {
+        if let Some(outbox) = self.sessions.get(&relayed.to) {
+            outbox.push_relayed(relayed, due);
         }
     }
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::table::SECTIONS;
 use super::{Given, Loaded, Settings, Source};
+use crate::key::KeySource;
 use crate::tls;
 
 /// Something an operator should know of a configuration that can be read.
@@ -45,8 +46,23 @@ pub fn findings(settings: &Settings) -> Vec<Finding> {
         odd("`limits.connections_per_address` is more than `limits.connections`: one address may take all places"
             .into());
     }
+    if !config.cluster.nats.is_empty() {
+        if config.origins.is_empty() {
+            odd("servers of a cluster name the same `origins`; without them each names its own address"
+                .into());
+        }
+        if config.cluster.certificate.is_some() != config.cluster.certificate_key.is_some() {
+            odd("`cluster.nats_certificate` and `cluster.nats_certificate_key` go together; neither is used"
+                .into());
+        }
+    }
     if !config.bans {
         odd("`limits.bans` is off: clients that break the protocol may come back at once".into());
+    }
+    if !config.cluster.nats.is_empty() && matches!(config.key, KeySource::Ephemeral) {
+        found.push(Finding::Wrong(
+            "servers of a cluster share one key; name its file with `key_file`, the same on all".into(),
+        ));
     }
     if let Err(why) = config.turn.elsewhere() {
         found.push(Finding::Wrong(format!("`turn`: {why}")));

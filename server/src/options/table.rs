@@ -9,11 +9,13 @@ use symbolon_core::signal::{IceServer, MAX_CLIENTS_PER_ROOM, MAX_MESSAGE};
 
 use super::value::{Form, LogFormat, Value};
 use super::{Opt, Section};
+use crate::cluster::NatsUrl;
+use crate::cluster::config::is_name;
 use crate::key::KeySource;
 use crate::proxy::ClientAddress;
 
 /// Every section, in the order in which they are documented.
-pub const SECTIONS: &[&Section] = &[&GENERAL, &TLS, &PROXY, &LIMITS, &super::turn::TURN];
+pub const SECTIONS: &[&Section] = &[&GENERAL, &TLS, &PROXY, &LIMITS, &super::turn::TURN, &CLUSTER];
 
 /// An option whose value is one field: key in the file, flag, type, field, help.
 macro_rules! field {
@@ -418,6 +420,73 @@ static LIMITS: Section = Section {
             "Whether the addresses of clients that break the protocol wait; false for tests and benchmarks."
         )
         .inverted(),
+    ],
+};
+
+static CLUSTER: Section = Section {
+    name: "cluster",
+    title: "Several servers as one",
+    about: "Servers with the same key, the same origins and the same bus act as one: clients of a room on different \
+            servers meet. The bus is NATS, without any of its additions. Without an address nothing of this is needed.",
+    options: &[
+        field!(
+            "nats",
+            "nats",
+            Vec<NatsUrl>,
+            config.cluster.nats,
+            "NATS servers: nats://HOST:4222 or tls://HOST:4222, with USER:PASSWORD@ or TOKEN@ before the host if need be."
+        )
+        .secret()
+        .example(r#"["nats://127.0.0.1:4222"]"#),
+        Opt {
+            read: |settings, texts| {
+                let name = String::read(texts)?;
+                if !is_name(&name) {
+                    return Err(format!("{name:?} is no name here; use up to 64 letters, digits, - and _"));
+                }
+                settings.config.cluster.name = name;
+                Ok(())
+            },
+            ..field!(
+                "name",
+                "cluster-name",
+                String,
+                config.cluster.name,
+                "The first part of every NATS subject; servers of one cluster have the same."
+            )
+        },
+        field!(
+            "nats_credentials",
+            "nats-credentials",
+            Option<PathBuf>,
+            config.cluster.credentials,
+            "A NATS credentials file, with a JWT and a seed."
+        )
+        .example(r#""/etc/symbolon/nats.creds""#),
+        field!(
+            "nats_ca",
+            "nats-ca",
+            Option<PathBuf>,
+            config.cluster.ca,
+            "Certificates (PEM) by which the NATS server is known, in place of the system's."
+        )
+        .example(r#""/etc/symbolon/nats-ca.pem""#),
+        field!(
+            "nats_certificate",
+            "nats-certificate",
+            Option<PathBuf>,
+            config.cluster.certificate,
+            "The certificate (PEM) shown to the NATS server."
+        )
+        .example(r#""/etc/symbolon/nats.pem""#),
+        field!(
+            "nats_certificate_key",
+            "nats-certificate-key",
+            Option<PathBuf>,
+            config.cluster.certificate_key,
+            "Its key (PEM)."
+        )
+        .example(r#""/etc/symbolon/nats-key.pem""#),
     ],
 };
 

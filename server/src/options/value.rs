@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use symbolon_core::origin::Origin;
 
+use crate::cluster::NatsUrl;
 use crate::key::KeySource;
 use crate::proxy::ClientAddress;
 
@@ -156,6 +157,17 @@ impl Value for Origin {
     }
     fn show(&self) -> Vec<String> {
         vec![self.to_string()]
+    }
+}
+
+impl Value for NatsUrl {
+    const FORM: Form = Form::Text;
+    const PLACEHOLDER: &'static str = "URL";
+    fn read(texts: &[String]) -> Result<Self, String> {
+        single(texts)?.parse()
+    }
+    fn show(&self) -> Vec<String> {
+        vec![self.secret_text().to_owned()]
     }
 }
 

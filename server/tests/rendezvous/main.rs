@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bad_input;
+mod bus;
+mod cluster;
 mod configuration;
 mod limits;
 mod liveness;

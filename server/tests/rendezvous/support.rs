@@ -1,6 +1,7 @@
 //! A server process of one's own, and a client that says what it is told to say.
 
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -64,6 +65,11 @@ impl ServerProcess {
         });
         server.logs = Some(Logs { lines, seen: Vec::new() });
         server
+    }
+
+    /// With what it logs in a file.
+    pub(crate) fn start_logging(options: &[&str], log: &Path) -> Self {
+        Self::spawn(options, std::fs::File::create(log).unwrap().into())
     }
 
     fn spawn(options: &[&str], stderr: Stdio) -> Self {
@@ -207,6 +213,15 @@ impl Client {
 
     pub(crate) async fn signed_in(server: &ServerProcess) -> Self {
         Self::welcomed(server).await.0
+    }
+
+    /// Signed in with this key.
+    pub(crate) async fn signed_in_as(server: &ServerProcess, key: SignKey) -> Self {
+        let (mut client, challenge) = Self::challenged(server).await;
+        client.key = key;
+        client.say(&ClientMessage::Hello(client.hello(&challenge))).await;
+        assert!(matches!(client.next().await, Some(ServerMessage::Welcome { .. })));
+        client
     }
 
     /// Signed in, with the limits the server named.

@@ -177,7 +177,7 @@ impl Rendezvous {
                     self.tell(topic);
                 }
                 ConnectionOutput::Relay { topic, from, to, body } => {
-                    let relayed = self.rooms.get(&topic).and_then(|room| room.relay(from, to, body));
+                    let relayed = self.rooms.get(&topic).and_then(|room| room.relay(from, to, body).ok());
                     if let Some(relayed) = relayed
                         && let Some(to) = self.sessions.get(&relayed.to)
                     {

@@ -23,9 +23,11 @@
 //! - [`bucket`]: how much of a rate is used.
 //! - [`seats`]: what each address takes of the server.
 //! - [`hub`]: a whole server for one thread.
+//! - [`cluster`]: several servers that act as one.
 
 pub mod bans;
 pub mod bucket;
+pub mod cluster;
 pub mod connection;
 pub mod hub;
 pub mod seats;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::bucket::Bucket;
+use super::cluster::Elsewhere;
 use super::terms::Rate;
 use crate::id::{SessionId, Topic};
 use crate::signal::{Bytes, Encoded, Present, Relayed, ServerMessage};
@@ -32,6 +33,8 @@ pub struct TopicState {
     topic: Topic,
     /// In order. A list, because most rooms have few clients.
     present: Vec<Present>,
+    /// Those in the room at other servers of the cluster and not here, in order.
+    elsewhere: Vec<Present>,
     enters: Bucket,
     notices: VecDeque<Notice>,
 }
@@ -39,15 +42,21 @@ pub struct TopicState {
 impl TopicState {
     /// A room with nobody in it.
     pub fn new(topic: Topic) -> Self {
-        Self { topic, present: Vec::new(), enters: Bucket::default(), notices: VecDeque::new() }
+        Self {
+            topic,
+            present: Vec::new(),
+            elsewhere: Vec::new(),
+            enters: Bucket::default(),
+            notices: VecDeque::new(),
+        }
     }
 
-    /// Whether nobody is in the room.
+    /// Whether nobody is in the room, other servers aside.
     pub fn is_empty(&self) -> bool {
         self.present.is_empty()
     }
 
-    /// How many clients are in the room.
+    /// How many clients are in the room, other servers aside.
     pub fn len(&self) -> usize {
         self.present.len()
     }
@@ -67,10 +76,18 @@ impl TopicState {
         clients_per_room: usize,
     ) -> Result<(), RoomFull> {
         let place = self.place(session);
-        if self.present.len() >= clients_per_room && place.is_err() {
+        let known = place_in(&self.elsewhere, session);
+        if self.present.len() + self.elsewhere.len() >= clients_per_room && place.is_err() && known.is_err() {
             return Err(RoomFull);
         }
-        let peers = self.present.iter().filter(|other| other.session != session).cloned().collect();
+        if let Ok(known) = known {
+            self.elsewhere.remove(known);
+        }
+        let others = self.present.iter().chain(&self.elsewhere);
+        let mut peers: Vec<_> = others.filter(|other| other.session != session).cloned().collect();
+        if !self.elsewhere.is_empty() {
+            peers.sort_unstable_by_key(|peer| peer.session);
+        }
         let present = Present { session, announcement: announcement.clone() };
         match place {
             Ok(place) => self.present[place] = present,
@@ -98,8 +115,51 @@ impl TopicState {
 
     /// What a signal becomes; nothing unless two different clients of the room are its ends. Changes nothing, so
     /// signals need no exclusive lock.
-    pub fn relay(&self, from: SessionId, to: SessionId, body: Encoded) -> Option<Relayed> {
+    ///
+    /// # Errors
+    /// The body, if it is for nobody here.
+    pub fn relay(&self, from: SessionId, to: SessionId, body: Encoded) -> Result<Relayed, Encoded> {
         let both = from != to && self.place(from).is_ok() && self.place(to).is_ok();
+        if both { Ok(Relayed { to, topic: self.topic, from, body }) } else { Err(body) }
+    }
+
+    /// Whether this client is in the room at another server, so that a signal for it goes there.
+    pub fn is_elsewhere(&self, session: SessionId) -> bool {
+        place_in(&self.elsewhere, session).is_ok()
+    }
+
+    /// What the cluster says of the room. Clients here are told of what is new to them.
+    pub fn handle_elsewhere(&mut self, what: Elsewhere) {
+        let topic = self.topic;
+        match what {
+            Elsewhere::Cleared => {
+                for Present { session, .. } in std::mem::take(&mut self.elsewhere) {
+                    self.tell_others(session, ServerMessage::Left { topic, session });
+                }
+            }
+            Elsewhere::Arrived(session, announcement) => {
+                let present = Present { session, announcement: announcement.clone() };
+                match place_in(&self.elsewhere, session) {
+                    _ if self.place(session).is_ok() => return,
+                    Ok(place) if self.elsewhere[place] == present => return,
+                    Ok(place) => self.elsewhere[place] = present,
+                    Err(place) => self.elsewhere.insert(place, present),
+                }
+                self.tell_others(session, ServerMessage::Arrived { topic, session, announcement });
+            }
+            Elsewhere::Left(session) => {
+                if let Ok(place) = place_in(&self.elsewhere, session) {
+                    self.elsewhere.remove(place);
+                    self.tell_others(session, ServerMessage::Left { topic, session });
+                }
+            }
+        }
+    }
+
+    /// What a signal from another server becomes; nothing unless its sender is known here and its receiver is here.
+    pub fn relay_in(&self, from: SessionId, to: SessionId, body: Encoded) -> Option<Relayed> {
+        let known = self.is_elsewhere(from) || self.place(from).is_ok();
+        let both = known && from != to && self.place(to).is_ok();
         both.then_some(Relayed { to, topic: self.topic, from, body })
     }
 
@@ -114,7 +174,7 @@ impl TopicState {
 
     /// Where the session is in the list, or belongs.
     fn place(&self, session: SessionId) -> Result<usize, usize> {
-        self.present.binary_search_by_key(&session, |present| present.session)
+        place_in(&self.present, session)
     }
 
     fn tell_others(&mut self, session: SessionId, message: ServerMessage) {
@@ -124,6 +184,10 @@ impl TopicState {
             self.notices.push_back(Notice { to, message });
         }
     }
+}
+
+fn place_in(list: &[Present], session: SessionId) -> Result<usize, usize> {
+    list.binary_search_by_key(&session, |present| present.session)
 }
 
 #[cfg(test)]
@@ -181,12 +245,12 @@ mod tests {
         let mut room = TopicState::new(TOPIC);
         let body = || Encoded::from(&Bytes(vec![5]));
         room.handle_enter(session(1), Bytes::default(), 10).unwrap();
-        assert_eq!(room.relay(session(1), session(1), body()), None);
-        assert_eq!(room.relay(session(1), session(2), body()), None);
-        assert_eq!(room.relay(session(2), session(1), body()), None);
+        assert_eq!(room.relay(session(1), session(1), body()), Err(body()));
+        assert_eq!(room.relay(session(1), session(2), body()), Err(body()));
+        assert_eq!(room.relay(session(2), session(1), body()), Err(body()));
         room.handle_enter(session(2), Bytes::default(), 10).unwrap();
         let relayed = Relayed { to: session(1), topic: TOPIC, from: session(2), body: body() };
-        assert_eq!(room.relay(session(2), session(1), body()), Some(relayed));
+        assert_eq!(room.relay(session(2), session(1), body()), Ok(relayed));
     }
 
     #[test]
@@ -196,5 +260,49 @@ mod tests {
         assert_eq!(room.handle_enter(session(2), Bytes::default(), 1), Err(RoomFull));
         assert_eq!(room.handle_enter(session(1), Bytes(vec![7]), 1), Ok(()));
         assert_eq!(room.len(), 1);
+    }
+
+    #[test]
+    fn rv8_those_at_other_servers_are_listed_told_and_counted() {
+        let mut room = TopicState::new(TOPIC);
+        let announcement = |n: u8| Bytes(vec![n]);
+        room.handle_enter(session(3), announcement(3), 3).unwrap();
+        drain(&mut room);
+        let arrived = |n: u8, said: u8| ServerMessage::Arrived {
+            topic: TOPIC,
+            session: session(n),
+            announcement: announcement(said),
+        };
+        for said in [1, 1, 7] {
+            room.handle_elsewhere(Elsewhere::Arrived(session(1), announcement(said)));
+        }
+        // Said twice, told once.
+        let told: Vec<_> = drain(&mut room).into_iter().map(|notice| (notice.to, notice.message)).collect();
+        assert_eq!(told, [(vec![session(3)], arrived(1, 1)), (vec![session(3)], arrived(1, 7))]);
+
+        room.handle_enter(session(2), announcement(2), 3).unwrap();
+        let peers = [(1, 7), (3, 3)]
+            .map(|(n, said)| Present { session: session(n), announcement: announcement(said) });
+        let entered = ServerMessage::Entered { topic: TOPIC, peers: peers.to_vec() };
+        assert_eq!(drain(&mut room)[0], Notice { to: vec![session(2)], message: entered });
+        assert_eq!(room.handle_enter(session(4), announcement(4), 3), Err(RoomFull));
+
+        let body = || Encoded::from(&Bytes(vec![5]));
+        assert!(room.is_elsewhere(session(1)) && !room.is_elsewhere(session(2)));
+        assert_eq!(room.relay(session(2), session(1), body()), Err(body()));
+        assert_eq!(room.relay_in(session(1), session(2), body()).unwrap().to, session(2));
+        assert_eq!(room.relay_in(session(9), session(2), body()), None);
+        assert_eq!(room.relay_in(session(1), session(9), body()), None);
+
+        // It comes over to this server, and is nobody else's any more.
+        room.handle_enter(session(1), announcement(8), 3).unwrap();
+        room.handle_elsewhere(Elsewhere::Left(session(1)));
+        assert_eq!(room.len(), 3);
+        room.handle_elsewhere(Elsewhere::Arrived(session(5), announcement(5)));
+        drain(&mut room);
+        room.handle_elsewhere(Elsewhere::Cleared);
+        let left = ServerMessage::Left { topic: TOPIC, session: session(5) };
+        let all = vec![session(1), session(2), session(3)];
+        assert_eq!(drain(&mut room), [Notice { to: all, message: left }]);
     }
 }

@@ -1,0 +1,204 @@
+//! The bus. The only file that knows the library for it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::{Client, ConnectOptions, Event, ServerAddr, Subscriber};
+use futures_util::Stream;
+use percent_encoding::percent_decode_str;
+use tokio::sync::watch;
+
+use super::ClusterError;
+use super::config::ClusterConfig;
+
+/// Messages that may wait for this server under one subject. What is more is lost, which is noticed.
+const WAITING: usize = 4096;
+
+/// What may wait to be written: then whoever publishes waits.
+const UNWRITTEN: usize = 1024;
+
+/// How soon a connection without a sign of life is found: after three of these.
+const PING: Duration = Duration::from_secs(2);
+
+/// The longest pause between attempts to connect.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How to connect.
+pub(super) struct Options(ConnectOptions);
+
+/// A connection to the bus, that comes back by itself.
+#[derive(Debug)]
+pub(super) struct Bus {
+    client: Client,
+    status: watch::Receiver<Status>,
+    noted: Arc<watch::Sender<Status>>,
+}
+
+/// How it is, and what has been.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Status {
+    /// Whether there is a connection.
+    pub(super) up: bool,
+    /// How often there was a new one.
+    pub(super) connections: u64,
+    /// How many messages were lost here because they were not taken in time.
+    pub(super) lost: u64,
+}
+
+/// What comes in under one subject. Given up when dropped.
+#[derive(Debug)]
+pub(super) struct Subscription(Subscriber);
+
+/// There is no connection now.
+#[derive(Debug)]
+pub(super) struct Down;
+
+/// Scheme, host and port of an address, if it is one.
+pub(super) fn place(text: &str) -> Option<String> {
+    let address: ServerAddr = text.parse().ok()?;
+    let known = matches!(address.scheme(), "nats" | "tls") && !address.host().is_empty();
+    known.then(|| format!("{}://{}:{}", address.scheme(), address.host(), address.port()))
+}
+
+/// Reads what the configuration names.
+pub(super) fn prepare(config: &ClusterConfig) -> Result<Options, ClusterError> {
+    let mut options = ConnectOptions::new()
+        .name("symbolon-server")
+        .no_echo()
+        .retry_on_initial_connect()
+        .max_reconnects(None)
+        .ping_interval(PING)
+        .subscription_capacity(WAITING)
+        .client_capacity(UNWRITTEN)
+        .skip_subject_validation(true)
+        .reconnect_delay_callback(|attempts| {
+            let pause = Duration::from_millis(10 << attempts.min(10));
+            // Servers that lost the same bus do not come back in step.
+            pause.min(LONGEST_PAUSE).mul_f64(rand::random_range(0.5..=1.0))
+        });
+    let addresses = config.nats.iter().filter_map(|url| url.secret_text().parse::<ServerAddr>().ok());
+    for address in addresses {
+        let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        options = match (address.username(), address.password()) {
+            (None, _) => options,
+            (Some(token), None) => options.token(plain(token)),
+            (Some(user), Some(password)) => options.user_and_password(plain(user), plain(password)),
+        };
+    }
+    if let Some(path) = &config.credentials {
+        let unusable = |source| ClusterError::Credentials { path: path.clone(), source };
+        let text = std::fs::read_to_string(path).map_err(unusable)?;
+        options = options.credentials(&text).map_err(unusable)?;
+    }
+    // TLS is asked for by the address, or by the bus itself.
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
+    if let Some(path) = &config.ca {
+        options = options.add_root_certificates(path.clone());
+    }
+    if let (Some(certificate), Some(key)) = (&config.certificate, &config.certificate_key) {
+        options = options.add_client_certificate(certificate.clone(), key.clone());
+    }
+    Ok(Options(options))
+}
+
+impl Bus {
+    /// Begins to connect, and goes on until it succeeds.
+    pub(super) async fn connect(options: Options, config: &ClusterConfig) -> Result<Self, ClusterError> {
+        let (noted, status) = watch::channel(Status::default());
+        let noted = Arc::new(noted);
+        let sender = Arc::clone(&noted);
+        let addresses: Vec<&str> = config.nats.iter().map(super::NatsUrl::secret_text).collect();
+        let client = options
+            .0
+            .event_callback(move |event| {
+                note(&sender, &event);
+                std::future::ready(())
+            })
+            .connect(addresses)
+            .await
+            .map_err(|error| ClusterError::Connect(error.kind().to_string()))?;
+        Ok(Self { client, status, noted })
+    }
+
+    pub(super) fn status(&self) -> Status {
+        *self.status.borrow()
+    }
+
+    /// Resolves when the status is no longer `known`.
+    pub(super) async fn changed(&mut self, known: Status) {
+        // The sender lives as long as this.
+        let _ = self.status.wait_for(|status| *status != known).await;
+    }
+
+    /// Asks the library how it is, in case it dropped the event that says so.
+    pub(super) fn check(&self) {
+        let up = self.client.connection_state() == State::Connected;
+        self.noted.send_if_modified(|status| {
+            let changed = status.up != up;
+            status.connections += u64::from(changed && up);
+            status.up = up;
+            changed
+        });
+    }
+
+    /// Waits while too much is unwritten.
+    pub(super) async fn publish(&mut self, subject: String, bytes: Vec<u8>) -> Result<(), Down> {
+        let publishing = self.client.publish(subject, bytes.into());
+        or_down(publishing, &mut self.status).await
+    }
+
+    pub(super) async fn subscribe(&mut self, subject: String) -> Result<Subscription, Down> {
+        or_down(self.client.subscribe(subject), &mut self.status).await.map(Subscription)
+    }
+
+    /// Before there is a connection: it is asked for when there is.
+    pub(super) async fn subscribe_first(&self, subject: String) -> Result<Subscription, ClusterError> {
+        let subscribed = self.client.subscribe(subject).await;
+        subscribed.map(Subscription).map_err(|error| ClusterError::Connect(error.to_string()))
+    }
+
+    /// Waits until everything is written.
+    pub(super) async fn flush(&mut self) {
+        let _ = or_down(self.client.flush(), &mut self.status).await;
+    }
+}
+
+/// What would wait for a connection that may never come is given up.
+async fn or_down<T, E>(
+    doing: impl Future<Output = Result<T, E>>,
+    status: &mut watch::Receiver<Status>,
+) -> Result<T, Down> {
+    tokio::select! {
+        biased;
+        done = doing => done.map_err(|_| Down),
+        _ = status.wait_for(|status| !status.up) => Err(Down),
+    }
+}
+
+fn note(sender: &watch::Sender<Status>, event: &Event) {
+    match event {
+        Event::Connected => sender.send_modify(|status| {
+            status.up = true;
+            status.connections += 1;
+        }),
+        Event::Disconnected | Event::Closed => sender.send_modify(|status| status.up = false),
+        Event::SlowConsumer(_) => sender.send_modify(|status| status.lost += 1),
+        // A refusal says who was refused, not the secret.
+        Event::ServerError(error) => tracing::warn!(%error, "the bus complains"),
+        Event::ClientError(error) => tracing::warn!(%error, "the bus cannot be reached; trying again"),
+        Event::LameDuckMode | Event::Draining => {}
+    }
+}
+
+impl Stream for Subscription {
+    type Item = bytes::Bytes;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.0).poll_next(cx).map(|message| message.map(|message| message.payload))
+    }
+}
