@@ -40,6 +40,8 @@ LABEL org.opencontainers.image.title="symbolon-server" \
 # The key lives in a volume, which begins with the owner of this directory.
 COPY --from=build --chown=65532:65532 /image/var /var
 COPY --from=build /image/symbolon-server /symbolon-server
+# For connections to a bus or a relay elsewhere over TLS.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /image/licenses /licenses
 USER 65532:65532
 ENV SYMBOLON_LISTEN=0.0.0.0:7600 \

@@ -9,6 +9,7 @@
 #   deploy/prove-container.sh --page=prebuilt   as the build argument PAGE: build, prebuilt or none
 #   deploy/prove-container.sh --built           with the image that is there
 #   deploy/prove-container.sh --compose         then also starts docker-compose.yml, by `docker compose`
+#   deploy/prove-container.sh --cluster         then also starts compose.cluster.yml, and kills one of its servers
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,7 +17,7 @@ IMAGE=${SYMBOLON_IMAGE:-symbolon-server}
 MOST_BYTES=$((40 * 1000 * 1000))
 # The server takes up to ten to send its clients elsewhere.
 MOST_SECONDS=20
-page=build nested='' base='' built='' compose=''
+page=build nested='' base='' built='' compose='' cluster=''
 for option in "$@"; do
     case "$option" in
         --make-base) base=yes ;;
@@ -24,6 +25,7 @@ for option in "$@"; do
         --page=*) page=${option#--page=} ;;
         --built) built=yes ;;
         --compose) compose=yes ;;
+        --cluster) cluster=yes ;;
         *) sed -n '2,/^set/s/^# \{0,1\}//p' "$0"; exit 2 ;;
     esac
 done
@@ -63,7 +65,27 @@ make_base() {
     rm -rf "$root"
 }
 
-[ -z "$base" ] || make_base
+# An image of one program of this machine and its libraries, in place of the registry's.
+pack() {
+    local name=$1 program=$2 root file
+    [ -x "$program" ] || fail "$program is missing; on Debian: apt-get install $(basename "$program")"
+    root=$(mktemp -d)
+    say "$name, from this machine's $program"
+    for file in "$program" $(ldd "$program" | grep -o '/[^ ]*'); do install -D "$(readlink -f "$file")" "$root$file"; done
+    mkdir -p "$root/data" "$root/config" "$root/etc/caddy"
+    shift 2
+    tar -C "$root" -c . | "$engine" import "$@" - "$name" >/dev/null
+    rm -rf "$root"
+}
+
+if [ -n "$base" ]; then
+    [ -n "$built" ] || make_base
+    if [ -n "$cluster" ]; then
+        pack docker.io/library/nats:2.10-alpine /usr/sbin/nats-server --change 'ENTRYPOINT ["/usr/sbin/nats-server"]'
+        pack docker.io/library/caddy:2-alpine /usr/bin/caddy --change 'ENV XDG_DATA_HOME=/data XDG_CONFIG_HOME=/config' \
+            --change 'ENTRYPOINT ["/usr/bin/caddy", "run", "--config", "/etc/caddy/Caddyfile"]'
+    fi
+fi
 if [ -z "$built" ]; then
     say "The image"
     "${build[@]}" -t "$IMAGE" --build-arg "PAGE=$page" .
@@ -124,7 +146,7 @@ fi
 # ── From outside
 
 person() { "$programs/symbolon" --home "$work/$1" "${@:2}"; }
-ticket() { person "$1" --json invite proof | sed -n 's/.*"ticket":"\([^"]*\)".*/\1/p'; }
+ticket() { person "$1" --json invite "${2:-proof}" | sed -n 's/.*"ticket":"\([^"]*\)".*/\1/p'; }
 export SYMBOLON_DEVICE_NAME=proof
 person ada create proof --server "ws://$address" >/dev/null
 person ben join "$(ticket ada)" >/dev/null
@@ -155,16 +177,33 @@ say "Another container with the same volume is the same server: Cleo joined"
 
 # ── As a user starts it
 
-compose() { ${SYMBOLON_COMPOSE:-docker compose} --project-name "$name" --env-file /dev/null "$@"; }
+compose() { ${SYMBOLON_COMPOSE:-docker compose} --project-name "$name" --env-file /dev/null --progress quiet "$@"; }
+# No `.env` of this machine counts; the files' own defaults do, but for the ports.
+export SYMBOLON_PORT=$((port + 1)) SYMBOLON_ADMIN_PORT=$((port + 2)) SYMBOLON_IMAGE=$IMAGE
+
 if [ -n "$compose" ]; then
-    # No `.env` of this machine counts; the file's own defaults do, but for the port.
-    export SYMBOLON_PORT=$((port + 1)) SYMBOLON_IMAGE=$IMAGE
     trap 'compose down --volumes >/dev/null 2>&1 || true; clean' EXIT
     compose up --detach --no-build
-    server=ws://localhost:$SYMBOLON_PORT
-    person ada create composed --server "$server" >/dev/null
-    person dora join "$(person ada --json invite composed | sed -n 's/.*"ticket":"\([^"]*\)".*/\1/p')" >/dev/null
-    compose stop --timeout 60
+    person ada create composed --server "ws://localhost:$SYMBOLON_PORT" >/dev/null
+    person dora join "$(ticket ada composed)" >/dev/null
+    compose down --timeout 60 --volumes
     say "Two agents outside met through the server of docker-compose.yml"
+fi
+
+if [ -n "$cluster" ]; then
+    servers() { compose --file compose.cluster.yml "$@"; }
+    sessions() { curl -fsS "http://$1:7601/metrics" | sed -n 's/^symbolon_sessions //p'; }
+    # Where a server is within its network; from this machine it can be reached there.
+    inside() { "$engine" inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$name-$1-1"; }
+    trap 'servers down --volumes >/dev/null 2>&1 || true; clean' EXIT
+    servers up --detach --no-build
+    person ada create spread --server "ws://localhost:$SYMBOLON_PORT" >/dev/null
+    for guest in eve finn gwen; do person "$guest" join "$(ticket ada spread)" --timeout 60s >/dev/null; done
+    say "Four agents met, $(sessions "$(inside a)") of them at one server and $(sessions "$(inside b)") at the other"
+    [ "$(sessions "$(inside a)")" -gt 0 ] && [ "$(sessions "$(inside b)")" -gt 0 ] || fail "they are all at one server"
+    "$engine" kill "$name-a-1" >/dev/null
+    person hugo join "$(ticket ada spread)" --timeout 60s >/dev/null
+    for guest in ada eve finn gwen hugo; do person "$guest" wait spread --members 5 --timeout 60s >/dev/null; done
+    say "One server was killed: all are still together, and a newcomer joined"
 fi
 say "All is well."

@@ -14,10 +14,13 @@ mod command;
 pub(crate) use command::Command;
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use command::Answer;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use symbolon_core::id::{DeviceId, RoomId};
 use symbolon_core::node::{Config, Event, Input, LinkId, Node, Output};
 use symbolon_core::origin::Origin;
@@ -29,7 +32,7 @@ use crate::error::{Error, OpenError};
 use crate::host::Host;
 use crate::peer::{Options, PeerEvent};
 use crate::rtc::{Connection, IceServer, Rtc, RtcEvent};
-use crate::socket::{Socket, SocketEvent};
+use crate::socket::{Socket, SocketEvent, Trust};
 use crate::store::{Home, Store, Write};
 
 /// Inputs that may wait for the driver; who has more to say waits.
@@ -55,12 +58,16 @@ pub(crate) fn unix_ms() -> u64 {
 
 /// Opens the home and starts the task that drives it.
 pub(crate) async fn start(
-    options: Options,
+    mut options: Options,
     commands: mpsc::Receiver<Command>,
     events: broadcast::Sender<PeerEvent>,
 ) -> Result<(DeviceId, String), OpenError> {
     // Fails only if somebody chose one before, which then serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    if let Some(file) = options.ca_file.clone() {
+        options.rtc.roots.extend(blocking(move || authorities(&file)).await??);
+    }
+    let trust = Trust::new(&options.rtc.roots).map_err(OpenError::Authority)?;
     let path = options.home.clone();
     let (user, device) = (options.user.clone(), options.device_name.clone());
     let home = blocking(move || Home::open(&path, user.as_deref(), device.as_deref())).await??;
@@ -84,6 +91,7 @@ pub(crate) async fn start(
         store: home.store.clone(),
         rtc: Rtc::new(options.rtc),
         sockets: BTreeMap::new(),
+        trust,
         attempts: 0,
         host: None,
         connections: HashMap::new(),
@@ -127,6 +135,14 @@ async fn restored(home: &Home, path: &std::path::Path, now: Now) -> Result<Node,
     }
 }
 
+/// The certificates in a file, in DER.
+fn authorities(file: &Path) -> Result<Vec<Vec<u8>>, OpenError> {
+    let pem = std::fs::read(file).map_err(|error| OpenError::Io { path: file.to_owned(), error })?;
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let read = read.ok().filter(|read| !read.is_empty()).ok_or(OpenError::NoAuthority(file.to_owned()))?;
+    Ok(read.iter().map(|certificate| certificate.to_vec()).collect())
+}
+
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, OpenError> {
     let failed =
         |error| OpenError::Io { path: std::path::PathBuf::new(), error: std::io::Error::other(error) };
@@ -145,6 +161,7 @@ struct Driver {
     store: Store,
     rtc: Rtc,
     sockets: BTreeMap<Origin, Socket>,
+    trust: Trust,
     attempts: u64,
     /// The server that is hosted here.
     host: Option<Host>,
@@ -378,7 +395,13 @@ impl Driver {
             Output::Dial { origin } => {
                 self.attempts += 1;
                 let near = self.host.as_ref().and_then(|host| host.near(&origin));
-                let socket = Socket::dial(origin.clone(), near, self.attempts, self.socket_events.clone());
+                let socket = Socket::dial(
+                    origin.clone(),
+                    near,
+                    self.trust.clone(),
+                    self.attempts,
+                    self.socket_events.clone(),
+                );
                 self.sockets.insert(origin, socket);
             }
             Output::HangUp { origin } => {

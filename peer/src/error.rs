@@ -31,6 +31,12 @@ pub enum OpenError {
         /// What is wrong with it.
         what: String,
     },
+    /// The file of authorities has none.
+    #[error("{0} holds no certificate in PEM")]
+    NoAuthority(PathBuf),
+    /// One of its certificates is none of an authority.
+    #[error("a certificate of `--ca-file` cannot be used: {0}")]
+    Authority(std::io::Error),
     /// A name is too long or has control characters.
     #[error("{0}")]
     Name(String),

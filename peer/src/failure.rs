@@ -65,7 +65,7 @@ impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         let code = match error {
             OpenError::InUse(_) => "in_use",
-            OpenError::Io { .. } => "home",
+            OpenError::Io { .. } | OpenError::NoAuthority(_) | OpenError::Authority(_) => "home",
             OpenError::Damaged { .. } => "damaged",
             OpenError::Name(_) => "invalid_name",
         };

@@ -36,12 +36,21 @@ pub struct Options {
     pub device_name: Option<String>,
     /// How WebRTC connections are made.
     pub rtc: rtc::Settings,
+    /// Certificates in PEM of authorities to believe besides those that browsers believe; for servers that have a
+    /// certificate of their operator's own authority.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl Options {
     /// The defaults for a home directory.
     pub fn new(home: impl Into<PathBuf>) -> Self {
-        Self { home: home.into(), user: None, device_name: None, rtc: rtc::Settings::default() }
+        Self {
+            home: home.into(),
+            user: None,
+            device_name: None,
+            rtc: rtc::Settings::default(),
+            ca_file: None,
+        }
     }
 }
 

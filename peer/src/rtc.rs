@@ -30,6 +30,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+pub(crate) use bridge::tls_config;
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 

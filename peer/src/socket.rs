@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 
 /// Messages that may wait for a server. A server that is this far behind is given up.
 const OUTBOX: usize = 512;
@@ -28,6 +28,20 @@ pub(crate) struct Socket {
     pub(crate) attempt: u64,
 }
 
+/// Which authorities are believed.
+#[derive(Clone)]
+pub(crate) struct Trust(Option<Connector>);
+
+impl Trust {
+    /// Those that browsers believe, and these.
+    pub(crate) fn new(roots: &[Vec<u8>]) -> std::io::Result<Self> {
+        if roots.is_empty() {
+            return Ok(Self(None));
+        }
+        Ok(Self(Some(Connector::Rustls(crate::rtc::tls_config(roots)?))))
+    }
+}
+
 /// What a socket says, and in which attempt.
 #[derive(Debug)]
 pub(crate) struct SocketEvent {
@@ -41,6 +55,7 @@ impl Socket {
     pub(crate) fn dial(
         origin: Origin,
         near: Option<SocketAddr>,
+        trust: Trust,
         attempt: u64,
         events: mpsc::Sender<SocketEvent>,
     ) -> Self {
@@ -50,7 +65,7 @@ impl Socket {
                 let (events, origin) = (events.clone(), origin.clone());
                 async move { events.send(SocketEvent { attempt, origin, input }).await.is_ok() }
             };
-            let reason = run(&origin, near, inbox, say).await;
+            let reason = run(&origin, near, trust, inbox, say).await;
             let input = Input::ServerClosed { origin: origin.clone(), reason };
             let _ = events.send(SocketEvent { attempt, origin, input }).await;
         });
@@ -73,13 +88,14 @@ impl Drop for Socket {
 async fn run<F>(
     origin: &Origin,
     near: Option<SocketAddr>,
+    trust: Trust,
     mut inbox: mpsc::Receiver<String>,
     say: impl Fn(Input) -> F,
 ) -> String
 where
     F: Future<Output = bool>,
 {
-    let mut socket = match tokio::time::timeout(CONNECT, connect(origin, near)).await {
+    let mut socket = match tokio::time::timeout(CONNECT, connect(origin, near, trust)).await {
         Ok(Ok(socket)) => socket,
         Ok(Err(error)) => return plain(&error),
         Err(_) => return "no answer".to_owned(),
@@ -124,6 +140,7 @@ where
 async fn connect(
     origin: &Origin,
     near: Option<SocketAddr>,
+    trust: Trust,
 ) -> Result<WebSocketStream<MaybeTlsStream<TcpStream>>, tungstenite::Error> {
     let config = WebSocketConfig::default()
         .read_buffer_size(4096)
@@ -132,7 +149,7 @@ async fn connect(
         .max_frame_size(Some(MAX_SERVER_MESSAGE));
     let url = origin.socket_url();
     let (socket, _) = match near {
-        None => tokio_tungstenite::connect_async_with_config(url, Some(config), true).await?,
+        None => tokio_tungstenite::connect_async_tls_with_config(url, Some(config), true, trust.0).await?,
         Some(address) => {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;

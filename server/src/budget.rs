@@ -30,7 +30,6 @@ impl Budget {
     }
 
     /// Bytes held for all clients.
-    #[cfg(test)]
     pub(crate) fn held(&self) -> usize {
         self.held.load(Ordering::Relaxed)
     }

@@ -16,6 +16,7 @@ use crate::budget::{Budget, Share};
 use crate::clock::Clock;
 use crate::cluster::ClusterStatus;
 use crate::door::Seat;
+use crate::metrics::{self, CLOSED, Metrics};
 use crate::outbox::{Due, Outbox, Told};
 use crate::registry::{NotEntered, Registry};
 use crate::turn::Turn;
@@ -46,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) outbox: usize,
     /// Bytes that may be held for all.
     pub(crate) budget: Arc<Budget>,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Shared {
@@ -76,6 +78,8 @@ struct Driven {
     outbox: Arc<Outbox>,
     seat: Arc<Seat>,
     shared: Arc<Shared>,
+    /// When it connected.
+    since: Duration,
 }
 
 /// How a connection ended.
@@ -93,14 +97,15 @@ pub(crate) async fn serve(upgraded: Upgraded, seat: Arc<Seat>, shared: Arc<Share
     let outbox = Outbox::new(shared.outbox, writer, &shared.budget);
     let number = shared.registry.opened(&outbox);
     let nonce = Nonce::from_bytes(rand::random());
-    let connection = Connection::new(shared.terms(), nonce, shared.clock.now());
+    let now = shared.clock.now();
+    let connection = Connection::new(shared.terms(), nonce, now);
     let mut client = Client {
         reader,
         decoder: Decoder::new(MAX_MESSAGE),
         kept: Share::new(&shared.budget),
         timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
         armed: None,
-        driven: Driven { connection, outbox, seat, shared },
+        driven: Driven { connection, outbox, seat, shared, since: now.monotonic },
     };
     let begun = client.begin(early);
     let end = match begun {
@@ -108,9 +113,14 @@ pub(crate) async fn serve(upgraded: Upgraded, seat: Arc<Seat>, shared: Arc<Share
         None => std::future::poll_fn(|cx| client.poll(cx)).await,
     };
     client.driven.shared.registry.closed(number);
+    let metrics = &client.driven.shared.metrics;
     match end {
-        End::Gone => tracing::debug!("a client has gone"),
+        End::Gone => {
+            metrics.count(CLOSED, "gone");
+            tracing::debug!("a client has gone");
+        }
         End::Closed(reason) => {
+            metrics.count(CLOSED, metrics::closed(reason));
             tracing::debug!(?reason, "a client is closed");
             if reason.is_offence()
                 && let Some(wait) = client.driven.seat.offence(client.driven.shared.clock.now())
@@ -279,17 +289,21 @@ impl Client {
 impl Driven {
     /// Does what the machine says.
     fn settle(&mut self, due: &mut Due) -> Option<End> {
-        let Self { connection, outbox, seat, shared } = self;
+        let Self { connection, outbox, seat, shared, since } = self;
         while let Some(output) = connection.poll_output() {
             match output {
                 ConnectionOutput::Send(message) => outbox.push_text(&message.encode(), due),
                 ConnectionOutput::Ping => outbox.push_ping(due),
                 ConnectionOutput::Claim(session) => {
                     let answer = shared.registry.claim(session, outbox);
-                    if let (Ok(()), Some(turn)) = (answer, &shared.turn) {
-                        turn.signed_in(&session);
+                    let now = shared.clock.now();
+                    if answer.is_ok() {
+                        shared.metrics.sign_in.observe(now.monotonic.saturating_sub(*since));
+                        if let Some(turn) = &shared.turn {
+                            turn.signed_in(&session);
+                        }
                     }
-                    connection.handle_claim(answer, shared.clock.now());
+                    connection.handle_claim(answer, now);
                 }
                 ConnectionOutput::Release(session) => {
                     shared.registry.release(session);

@@ -71,6 +71,8 @@ pub struct Config {
     pub tls: TlsFiles,
     /// Who may speak for others.
     pub proxies: Proxies,
+    /// Where the operator looks on, if anywhere.
+    pub admin: Option<SocketAddr>,
     /// The other servers, if this one is not alone.
     pub cluster: ClusterConfig,
 }
@@ -120,6 +122,7 @@ impl Default for Config {
             handshake_within: Duration::from_secs(10),
             tls: TlsFiles::default(),
             proxies: Proxies::default(),
+            admin: None,
             cluster: ClusterConfig::default(),
         }
     }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::http::StatusCode;
 use symbolon_core::rendezvous::Terms;
 use symbolon_core::signal::Limits;
 
@@ -24,6 +25,15 @@ pub(crate) struct Control {
 }
 
 impl Control {
+    /// Whether to send clients here: the answer of `/readyz`.
+    pub(crate) fn ready(&self) -> (StatusCode, &'static str) {
+        if self.shared.registry.stopping() {
+            (StatusCode::SERVICE_UNAVAILABLE, "stopping")
+        } else {
+            (StatusCode::OK, "ready")
+        }
+    }
+
     /// See [`Server::reload`](crate::Server::reload).
     pub(crate) fn reload(&self, config: &Config) -> Result<(), TlsError> {
         let old = Terms::clone(&self.shared.terms());

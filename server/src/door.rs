@@ -93,7 +93,6 @@ impl Door {
     }
 
     /// What the operator is shown, with at most `most` addresses of each kind.
-    #[allow(dead_code)]
     pub(crate) fn snapshot(&self, most: usize, now: Now) -> DoorSnapshot {
         let inside = self.lock();
         let mut busiest: Vec<_> = inside.seats.by_source().collect();

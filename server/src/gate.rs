@@ -3,7 +3,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::HeaderMap;
 use symbolon_core::time::Now;
@@ -11,9 +11,9 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
-use crate::clock::Clock;
+use crate::client::Shared;
 use crate::config::Config;
-use crate::door::{Door, Seat, Turned};
+use crate::door::{Door, DoorSnapshot, Seat, Turned};
 use crate::proxy::{self, Proxies};
 use crate::stream::Stream;
 use crate::tls::{self, Tls, TlsError};
@@ -86,17 +86,19 @@ impl Gate {
         mut stream: TcpStream,
         address: IpAddr,
         seat: &Seat,
-        clock: &Clock,
+        shared: &Shared,
     ) -> Result<(Stream, IpAddr), NotPassed> {
         let passing = async {
             let announces = self.proxies().announces(address);
             let address =
                 if announces { proxy::announced(&mut stream).await?.unwrap_or(address) } else { address };
             if announces {
-                seat.sit(address, clock.now()).map_err(NotPassed::Turned)?;
+                seat.sit(address, shared.clock.now()).map_err(NotPassed::Turned)?;
             }
             let Some(tls) = &self.tls else { return Ok((Stream::Plain(stream), address)) };
+            let begin = Instant::now();
             let stream = tls.accept(stream).await?.ok_or(NotPassed::Plain)?;
+            shared.metrics.tls.observe(begin.elapsed());
             Ok((Stream::Tls(Box::new(stream)), address))
         };
         tokio::time::timeout(self.handshake_within, passing).await.unwrap_or(Err(NotPassed::Late))
@@ -116,6 +118,11 @@ impl Gate {
                 None => std::future::pending().await,
             }
         }
+    }
+
+    /// Who is inside and who waits outside.
+    pub(crate) fn snapshot(&self, most: usize, now: Now) -> DoorSnapshot {
+        self.door.snapshot(most, now)
     }
 
     fn proxies(&self) -> Arc<Proxies> {

@@ -31,6 +31,8 @@
 //! - `gate`: from an accepted socket to the bytes of a known client.
 //! - [`tls`]: the certificate, and its replacement.
 //! - [`proxy`]: for whom a listed proxy speaks.
+//! - `metrics`: what is counted.
+//! - `admin`: the operator's own listener: metrics, health, a page of what goes on.
 //! - `listen`: the accept loop and HTTP.
 //! - `stall`: finds readers of the page that do not read.
 //! - `ws`: WebSocket, without I/O.
@@ -43,6 +45,7 @@
 //! - [`turn`]: STUN and TURN.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod admin;
 mod budget;
 mod client;
 mod clock;
@@ -53,11 +56,13 @@ mod door;
 mod gate;
 pub mod key;
 mod listen;
+mod metrics;
 pub mod options;
 mod outbox;
 pub mod proxy;
 mod registry;
 mod stall;
+mod status;
 mod stream;
 pub mod tls;
 pub mod turn;
@@ -110,6 +115,7 @@ pub enum ServerError {
 #[derive(Debug)]
 pub struct Server {
     control: control::Control,
+    admin: Option<SocketAddr>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<(), ServerError>>,
 }
@@ -120,16 +126,39 @@ impl Server {
         let listener = TcpListener::bind(config.listen)
             .await
             .map_err(|source| ServerError::Listen { address: config.listen, source })?;
+        let admin = match config.admin {
+            Some(address) => Some(admin::Admin::bind(address).await?),
+            None => None,
+        };
         let prepared = listen::Listening::new(listener, config)?;
+        let control = prepared.control();
         let (stop, stopped) = oneshot::channel::<()>();
         Ok(Self {
-            control: prepared.control(),
+            admin: admin.as_ref().map(admin::Admin::address),
+            task: tokio::spawn({
+                let control = control.clone();
+                async move {
+                    // A dropped sender means a dropped `Server`: stop as well.
+                    let serving = prepared.serve(async {
+                        let _ = stopped.await;
+                    });
+                    match admin {
+                        None => serving.await,
+                        Some(admin) => tokio::select! {
+                            served = serving => served,
+                            () = admin.serve(control) => unreachable!("it serves for ever"),
+                        },
+                    }
+                }
+            }),
+            control,
             stop,
-            task: tokio::spawn(prepared.serve(async {
-                // A dropped sender means a dropped `Server`: stop as well.
-                let _ = stopped.await;
-            })),
         })
+    }
+
+    /// Where the operator's own listener is, if there is one.
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin
     }
 
     /// Where it listens, with the port the system chose if it was asked to.

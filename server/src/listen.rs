@@ -29,6 +29,7 @@ use crate::config::Config;
 use crate::control::Control;
 use crate::door::Seat;
 use crate::gate::Gate;
+use crate::metrics::{self, ACCEPTED, Metrics, TURNED};
 use crate::registry::Registry;
 use crate::stall::Watched;
 use crate::stream::Stream;
@@ -37,16 +38,16 @@ use crate::ws::handshake;
 use crate::{ServerError, stall};
 
 /// From the connection, or from the last answer, to the end of the next request's head.
-const HEAD_WITHIN: Duration = Duration::from_secs(10);
+pub(crate) const HEAD_WITHIN: Duration = Duration::from_secs(10);
 
 /// The largest request head; the least that hyper allows.
-const HEAD_BUFFER: usize = 8 * 1024;
+pub(crate) const HEAD_BUFFER: usize = 8 * 1024;
 
 /// How long clients may take to go when the server stops.
 const DRAIN: Duration = Duration::from_secs(4);
 
 /// The pause after the system had no file descriptor for a connection.
-const BREATHER: Duration = Duration::from_millis(50);
+pub(crate) const BREATHER: Duration = Duration::from_millis(50);
 
 /// What the page is told about whoever serves it.
 const PAGE_CONFIG: &str = r#"{"rendezvous":true}"#;
@@ -89,14 +90,22 @@ impl Listening {
         }
         let joining = Joining::new(&config.cluster)?;
         let link = joining.as_ref().map(Joining::link);
+        let metrics = Arc::new(Metrics::new());
         let shared = Shared {
-            registry: Registry::new(terms.limits.clients_per_room, config.rooms, terms.room_enters, link),
+            registry: Registry::new(
+                terms.limits.clients_per_room,
+                config.rooms,
+                terms.room_enters,
+                link,
+                Arc::clone(&metrics),
+            ),
             cluster: joining.as_ref().map(Joining::status),
             terms: RwLock::new(Arc::new(terms)),
             clock,
             turn: turn.as_ref().map(|server| Arc::clone(&server.turn)),
             outbox: config.outbox_bytes,
             budget: Budget::new(config.buffer_bytes),
+            metrics,
         };
         Ok(Self {
             listener,
@@ -163,16 +172,23 @@ impl Listening {
         let (gate, shared) = (Arc::clone(&self.gate), Arc::clone(&self.shared));
         let seat = match gate.enter(address.ip(), open, shared.clock.now()) {
             Ok(seat) => seat,
-            Err(reason) => return tracing::debug!(?reason, "a connection is turned away"),
+            Err(reason) => {
+                shared.metrics.count(TURNED, metrics::turned(reason));
+                return tracing::debug!(?reason, "a connection is turned away");
+            }
         };
+        shared.metrics.count(ACCEPTED, "");
         // Without it a relayed signal may wait 40 ms for the acknowledgement of the one before.
         let _ = stream.set_nodelay(true);
         let (router, read_within, stopped) = (self.router.clone(), self.read_within, stopped.clone());
         tokio::spawn(async move {
-            let passed = gate.pass(stream, address.ip(), &seat, &shared.clock).await;
+            let passed = gate.pass(stream, address.ip(), &seat, &shared).await;
             let (stream, address) = match passed {
                 Ok(passed) => passed,
-                Err(reason) => return tracing::debug!(%reason, "a connection does not get to HTTP"),
+                Err(reason) => {
+                    shared.metrics.count(TURNED, metrics::not_passed(&reason));
+                    return tracing::debug!(%reason, "a connection does not get to HTTP");
+                }
             };
             let (stream, stalled) = stall::watch(stream, read_within);
             let visit = Visit { seat: Arc::new(seat), address, gate, shared };
@@ -238,6 +254,7 @@ async fn rendezvous(Extension(visit): Extension<Visit>, mut request: Request) ->
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let client = visit.gate.client(visit.address, request.headers());
         if let Err(reason) = visit.seat.sit(client, visit.shared.clock.now()) {
+            visit.shared.metrics.count(TURNED, metrics::turned(reason));
             tracing::debug!(?reason, "a client behind a proxy is turned away");
             // The connection is the proxy's, which wants an answer.
             return StatusCode::SERVICE_UNAVAILABLE.into_response();

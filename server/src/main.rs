@@ -83,6 +83,9 @@ async fn serve(given: &Given, mut loaded: Loaded, logs: &Logs) -> Result<(), Box
     let server = Server::bind(loaded.settings.config.clone()).await?;
     // Programs that start a server read this line to learn the port.
     writeln!(std::io::stdout(), "listening on {}://{}", server.scheme(), server.local_addr())?;
+    if let Some(admin) = server.admin_addr() {
+        writeln!(std::io::stdout(), "operator's page at http://{admin}/")?;
+    }
     if page && symbolon_page::BUILT {
         tracing::info!("the page is served at /");
     } else if page {

@@ -121,6 +121,12 @@ impl Outbox {
         self.lock().closed = true;
     }
 
+    /// Bytes that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        let queue = self.lock();
+        queue.frames.len() - queue.written
+    }
+
     /// The server is stopping.
     pub(crate) fn stop(&self) {
         let mut queue = self.lock();

@@ -14,6 +14,7 @@ use symbolon_core::signal::{Bytes, Encoded, RefusalCode, Relayed, ServerMessage}
 use symbolon_core::time::Now;
 
 use crate::cluster::link::{Deed, Link};
+use crate::metrics::Metrics;
 use crate::outbox::{Due, Outbox};
 
 /// Why a client is not let into a room.
@@ -40,6 +41,7 @@ pub(crate) struct Registry {
     /// Every connection, signed in or not, to tell all that the server stops.
     open: DashMap<u64, Arc<Outbox>>,
     next: AtomicU64,
+    metrics: Arc<Metrics>,
     stopping: AtomicBool,
 }
 
@@ -49,6 +51,7 @@ impl Registry {
         most_rooms: usize,
         room_enters: Rate,
         link: Option<Arc<Link>>,
+        metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             clients_per_room,
@@ -60,6 +63,7 @@ impl Registry {
             rooms: DashMap::new(),
             open: DashMap::new(),
             next: AtomicU64::new(0),
+            metrics,
             stopping: AtomicBool::new(false),
         }
     }
@@ -89,6 +93,17 @@ impl Registry {
     /// Whether new connections are told that the server stops.
     pub(crate) fn stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Connections, those signed in, and rooms.
+    pub(crate) fn counts(&self) -> [usize; 3] {
+        [self.open.len(), self.sessions.len(), self.room_count.load(Ordering::Relaxed)]
+    }
+
+    /// Bytes that wait for the client for which most wait, and how many clients wait for any.
+    pub(crate) fn backlog(&self) -> (usize, usize) {
+        let waiting = self.open.iter().map(|outbox| outbox.waiting()).filter(|bytes| *bytes > 0);
+        waiting.fold((0, 0), |(most, clients), bytes| (most.max(bytes), clients + 1))
     }
 
     /// Nobody is connected.
@@ -212,6 +227,7 @@ impl Registry {
     fn deliver(&self, relayed: &Relayed, due: &mut Due) {
         if let Some(outbox) = self.sessions.get(&relayed.to) {
             outbox.push_relayed(relayed, due);
+            self.metrics.relayed(relayed.body.len());
         }
     }
 

@@ -39,6 +39,9 @@ pub(crate) struct Arguments {
     /// What to log on stderr: error, warn, info, debug, trace, or a filter such as `symbolon=debug`.
     #[arg(long, global = true, help_heading = EVERYWHERE, env = "SYMBOLON_LOG", value_name = "FILTER", hide_env_values = true)]
     pub(crate) log: Option<String>,
+    /// Certificates in PEM of authorities to believe besides the usual ones; for the agent when it starts.
+    #[arg(long, global = true, help_heading = EVERYWHERE, env = "SYMBOLON_CA_FILE", value_name = "FILE", hide_env_values = true)]
+    pub(crate) ca_file: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }

@@ -22,6 +22,8 @@ mod up;
 
 use std::process::ExitCode;
 
+use std::path::PathBuf;
+
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
@@ -36,12 +38,21 @@ struct Context {
     home: Home,
     out: Out,
     log: Option<String>,
+    ca_file: Option<PathBuf>,
 }
 
 impl Context {
     /// The agent, started if there is none.
     fn agent(&self) -> Result<Client, Failure> {
-        start::connect(&self.home, self.log.as_deref(), &[])
+        self.agent_named(&[])
+    }
+
+    /// The same, with further variables for an agent that is started.
+    fn agent_named(&self, names: &[(&str, &str)]) -> Result<Client, Failure> {
+        let ca_file = self.ca_file.as_ref().map(|path| path.display().to_string());
+        let mut names = names.to_vec();
+        names.extend(ca_file.as_deref().map(|path| ("SYMBOLON_CA_FILE", path)));
+        start::connect(&self.home, self.log.as_deref(), &names)
     }
 }
 
@@ -65,7 +76,11 @@ fn begin(arguments: Arguments, out: Out) -> Result<(), Failure> {
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     }
     let home = Home::find(arguments.home)?;
-    let context = Context { home, out, log: arguments.log };
+    // A variable set to nothing is as good as none, and the agent runs in another folder.
+    let ca_file = arguments.ca_file.filter(|path| !path.as_os_str().is_empty());
+    let ca_file = ca_file.map(std::path::absolute).transpose();
+    let ca_file = ca_file.map_err(|error| Failure::new("home", format!("--ca-file: {error}")))?;
+    let context = Context { home, out, log: arguments.log, ca_file };
     match arguments.command {
         Command::Id => device::id(&context),
         Command::Up(given) => up::up(&context, given),

@@ -50,7 +50,7 @@ pub(super) fn up(context: &Context, up: Up) -> Result<(), Failure> {
     let names = [("SYMBOLON_USER", &up.user), ("SYMBOLON_DEVICE_NAME", &up.device_name)];
     let names: Vec<(&str, &str)> =
         names.into_iter().filter_map(|(variable, name)| Some((variable, name.as_deref()?))).collect();
-    let mut agent = super::start::connect(&context.home, context.log.as_deref(), &names)?;
+    let mut agent = context.agent_named(&names)?;
     let mut serving = agent.hello["serving"].clone();
     if let Some(listen) = up.serve {
         let params = json!({ "listen": listen, "servers": up.serve_as, "page": !up.no_page });
@@ -86,6 +86,7 @@ fn foreground(context: &Context, up: Up) -> Result<(), Failure> {
     // A variable set to nothing is as good as none.
     options.user = up.user.filter(|name| !name.is_empty());
     options.device_name = up.device_name.filter(|name| !name.is_empty());
+    options.ca_file.clone_from(&context.ca_file);
     let socket = context.home.socket().display().to_string();
     agent::run(options, context.home.clone(), choice, |ready| {
         let pid = std::process::id();

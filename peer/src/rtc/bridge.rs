@@ -93,7 +93,8 @@ impl Bridges {
         };
         let socket = UdpSocket::bind((loopback, 0)).await?;
         let near = format!("turn:{}?transport=udp", socket.local_addr()?);
-        let tls = (url.transport == Transport::Tls).then(|| tls(roots)).transpose()?;
+        let tls =
+            (url.transport == Transport::Tls).then(|| tls_config(roots)).transpose()?.map(TlsConnector::from);
         self.tasks.spawn(async move {
             if let Err(error) = run(&socket, &url, tls, settled).await {
                 tracing::debug!(%error, "a way to a TURN server ended");
@@ -184,7 +185,7 @@ async fn carry<S: AsyncRead + AsyncWrite>(
 }
 
 /// Trusts the authorities that browsers trust, and these.
-fn tls(roots: &[Vec<u8>]) -> io::Result<TlsConnector> {
+pub(crate) fn tls_config(roots: &[Vec<u8>]) -> io::Result<Arc<ClientConfig>> {
     let mut store = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     for root in roots {
         store.add(CertificateDer::from(root.clone())).map_err(io::Error::other)?;
@@ -195,7 +196,7 @@ fn tls(roots: &[Vec<u8>]) -> io::Result<TlsConnector> {
         .map_err(io::Error::other)?
         .with_root_certificates(store)
         .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
+    Ok(Arc::new(config))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

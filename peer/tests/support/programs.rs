@@ -238,10 +238,15 @@ pub struct Rendezvous {
 
 impl Rendezvous {
     pub fn start() -> Self {
+        Self::start_with(Config::default())
+    }
+
+    /// With these settings, but a port and a key of its own.
+    pub fn start_with(config: Config) -> Self {
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let config =
-            Config { listen: "127.0.0.1:0".parse().unwrap(), key: KeySource::Ephemeral, ..Config::default() };
+        let config = Config { listen: "127.0.0.1:0".parse().unwrap(), key: KeySource::Ephemeral, ..config };
         let server = runtime.block_on(Server::bind(config)).unwrap();
-        Self { url: format!("ws://{}", server.local_addr()), _server: server, _runtime: runtime }
+        let url = format!("{}://{}", server.scheme(), server.local_addr());
+        Self { url, _server: server, _runtime: runtime }
     }
 }

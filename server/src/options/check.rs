@@ -39,6 +39,10 @@ pub fn findings(settings: &Settings) -> Vec<Finding> {
     {
         odd("with TLS clients dial wss://, and `origins` has none".into());
     }
+    if config.admin.is_some_and(|admin| admin.ip().is_unspecified()) {
+        odd("`admin.listen` is open to every network this machine is in, and shows addresses of clients"
+            .into());
+    }
     if config.ping_every >= config.dead_after {
         odd("`limits.ping_interval` is not shorter than `limits.dead_after`: silent clients are closed unasked".into());
     }

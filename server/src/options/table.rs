@@ -15,7 +15,7 @@ use crate::key::KeySource;
 use crate::proxy::ClientAddress;
 
 /// Every section, in the order in which they are documented.
-pub const SECTIONS: &[&Section] = &[&GENERAL, &TLS, &PROXY, &LIMITS, &super::turn::TURN, &CLUSTER];
+pub const SECTIONS: &[&Section] = &[&GENERAL, &TLS, &PROXY, &LIMITS, &super::turn::TURN, &CLUSTER, &ADMIN];
 
 /// An option whose value is one field: key in the file, flag, type, field, help.
 macro_rules! field {
@@ -421,6 +421,21 @@ static LIMITS: Section = Section {
         )
         .inverted(),
     ],
+};
+
+static ADMIN: Section = Section {
+    name: "admin",
+    title: "The operator's own listener",
+    about: "Metrics for Prometheus at /metrics, /healthz, /readyz, and at / a page of what goes on. It shows addresses \
+            of clients and asks for no password: keep it to this machine or to a network of yours.",
+    options: &[field!(
+        "listen",
+        "admin-listen",
+        Option<std::net::SocketAddr>,
+        config.admin,
+        "Address and port to listen on; no such listener if it is not set."
+    )
+    .example(r#""127.0.0.1:7601""#)],
 };
 
 static CLUSTER: Section = Section {

@@ -1,6 +1,7 @@
 //! The server's promises, on a real process and real sockets. Tests are named after the rows of REQUIREMENTS.md.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::many_single_char_names)]
 
+mod admin;
 mod bad_input;
 mod bus;
 mod cluster;

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -25,6 +25,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 pub(crate) struct ServerProcess {
     child: Child,
     pub(crate) origin: Origin,
+    stdout: BufReader<ChildStdout>,
     /// What it logs, if it is listened to.
     logs: Option<Logs>,
 }
@@ -81,9 +82,18 @@ impl ServerProcess {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        stdout.read_line(&mut line).unwrap();
         let origin = line.trim().strip_prefix("listening on ").unwrap().parse().unwrap();
-        Self { child, origin, logs: None }
+        Self { child, origin, stdout, logs: None }
+    }
+
+    /// Where the operator's listener is; asked once.
+    pub(crate) fn admin(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        let url = line.trim().strip_prefix("operator's page at http://").unwrap();
+        url.trim_end_matches('/').to_owned()
     }
 
     /// Waits until it has logged a line with these words, since it was last asked.
