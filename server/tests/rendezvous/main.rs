@@ -6,6 +6,7 @@ mod bad_input;
 mod bus;
 mod cluster;
 mod configuration;
+mod deploy;
 mod limits;
 mod liveness;
 mod logs;
