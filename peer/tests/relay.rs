@@ -14,7 +14,7 @@ use symbolon::Peer;
 use symbolon_server::Config;
 use symbolon_server::config::TlsFiles;
 use symbolon_server::turn::{TurnConfig, TurnUse};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio_rustls::TlsConnector;
 
 /// A relay on this machine, which may send to this machine: there is no other in a test.
@@ -104,6 +104,86 @@ async fn speak_tls(front: TcpListener, to: SocketAddr, root: Vec<u8>) {
             let mut far = tls.connect("127.0.0.1".try_into().unwrap(), far).await.unwrap();
             let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
         });
+    }
+}
+
+/// Killed when dropped.
+struct Coturn(std::process::Child);
+
+impl Drop for Coturn {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Debian's coturn with a secret, on a port that was free a moment ago; gives the port.
+async fn coturn(secret: &str, folder: &std::path::Path) -> (Coturn, u16) {
+    let program = ["/usr/bin/turnserver", "/usr/sbin/turnserver", "/usr/local/bin/turnserver"]
+        .into_iter()
+        .find(|path| std::path::Path::new(path).is_file())
+        .expect("coturn is missing; on Debian: apt-get install coturn");
+    let port = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let coturn = std::process::Command::new(program)
+        .args(["-n", "--listening-ip", "127.0.0.1", "--relay-ip", "127.0.0.1", "--listening-port"])
+        .arg(port.to_string())
+        .args([
+            "--use-auth-secret",
+            "--static-auth-secret",
+            secret,
+            "--realm",
+            "coturn",
+            "--no-tls",
+            "--no-dtls",
+        ])
+        .args([
+            "--no-cli",
+            "--allow-loopback-peers",
+            "--log-file",
+            "stdout",
+            "--userdb",
+            "none.sqlite",
+            "--pidfile",
+            "pid",
+        ])
+        .current_dir(folder)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .map(Coturn)
+        .unwrap();
+    // It is there once it answers a binding request.
+    let asking = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let request = [&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[7; 12]].concat();
+    deadline(async {
+        loop {
+            let _ = asking.send_to(&request, ("127.0.0.1", port)).await;
+            let answer =
+                tokio::time::timeout(Duration::from_millis(100), asking.recv_from(&mut [0; 500])).await;
+            if matches!(answer, Ok(Ok(_))) {
+                break;
+            }
+        }
+    })
+    .await;
+    (coturn, port)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rv7_a_coturn_elsewhere_takes_the_credentials_of_this_server() {
+    for transport in ["udp", "tcp"] {
+        let folder = tempfile::tempdir().unwrap();
+        let (_coturn, port) = coturn("north", folder.path()).await;
+        let external = vec![format!("turn:127.0.0.1:{port}?transport={transport}")];
+        let turn = TurnConfig { external, secret: Some("north".into()), ..TurnConfig::default() };
+        let world = World::with_relay(turn).await;
+        let a = relayed_peer(&world, "a", &[]).await;
+        let room = a.create("plans", &[world.origin()]).await.unwrap();
+        let b = relayed_peer(&world, "b", &[]).await;
+        let ticket = support::ticket(&a, room).await;
+        b.join(&ticket, support::JOIN).await.unwrap();
+        a.insert(room, "main", None, "through coturn").await.unwrap();
+        deadline(world.until_text(&b, room, "through coturn")).await;
     }
 }
 

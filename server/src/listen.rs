@@ -236,6 +236,9 @@ fn router(with_page: bool) -> Router {
 async fn ready(Extension(visit): Extension<Visit>) -> (StatusCode, &'static str) {
     if visit.shared.registry.stopping() {
         (StatusCode::SERVICE_UNAVAILABLE, "stopping")
+    } else if visit.shared.cluster.as_ref().is_some_and(|cluster| !cluster.is_connected()) {
+        // A bus that is away is away for all servers, and each still serves its own clients.
+        (StatusCode::OK, "ready, without the bus to the other servers")
     } else {
         (StatusCode::OK, "ready")
     }

@@ -10,6 +10,7 @@ use crate::{demo, nat, tools, web};
 
 pub(crate) fn everything() -> Result<(), String> {
     // Asked first: what is missing is not to be learnt after half an hour.
+    tools::turnserver()?;
     let browsers = tools::browsers()?;
     let done = all_steps(&browsers);
     print_durations();

@@ -13,6 +13,12 @@ pub(crate) fn node() -> Result<(), String> {
     all(&[missing_node()])
 }
 
+/// A TURN server that is not ours, which one is to work with.
+pub(crate) fn turnserver() -> Result<(), String> {
+    let there = find("turnserver").is_some();
+    all(&[(!there).then(|| "coturn is missing; on Debian: apt-get install coturn".to_owned())])
+}
+
 /// The browsers that the page is tested in.
 pub(crate) struct Browsers {
     pub(crate) chromium: PathBuf,

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout)]
 
 mod client;
+mod cluster;
 mod floods;
 mod honest;
 mod measures;
@@ -68,6 +69,24 @@ async fn main() -> std::process::ExitCode {
     }
     if wants("arrivals") {
         println!("| arrival notices per processor second | {:.0} |", measures::arrivals(threads).await);
+    }
+    // Only if asked for: it needs nats-server.
+    if wanted.iter().any(|wanted| wanted == "cluster") {
+        for (where_, apart) in [("at one server of a cluster", false), ("at two servers", true)] {
+            for window in [1, 16] {
+                let (relayed, bus) = cluster::relay(threads, window, apart).await;
+                print_relayed(&format!("signals {where_}, {window} outstanding"), &relayed);
+                println!("| … processor seconds of nats-server in 5 s | {bus:.1} |");
+                if window == 1 {
+                    let pairs = measures::PAIRS as f64;
+                    println!(
+                        "| … a signal's way, on average | {:.0} µs |",
+                        pairs * relayed.wall / relayed.signals * 1e6
+                    );
+                }
+            }
+        }
+        println!("| memory per room, beside its client's | {:.1} KiB |", cluster::room(threads, 2000).await);
     }
     if wants("relay") {
         for window in [1, 16] {

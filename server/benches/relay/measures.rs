@@ -136,16 +136,22 @@ pub(crate) async fn relay(threads: usize, window: usize) -> Relayed {
         a.next().await;
         pairs.push((a.socket, b.socket, signal(topic, b.session, BODY), signal(topic, a.session, BODY)));
     }
-    bounce(&server.process, pairs, window).await
+    bounce(&[&server.process], pairs, window).await
 }
 
 /// Sends what is given back and forth for a while.
 pub(crate) async fn bounce(
-    process: &Process,
+    processes: &[&Process],
     pairs: Vec<(Socket, Socket, Utf8Bytes, Utf8Bytes)>,
     window: usize,
 ) -> Relayed {
-    let (started, before) = (Instant::now(), process.processor_seconds());
+    let used = || {
+        processes
+            .iter()
+            .map(|process| process.processor_seconds())
+            .fold([0.0, 0.0], |a, b| [a[0] + b[0], a[1] + b[1]])
+    };
+    let (started, before) = (Instant::now(), used());
     let until = started + RUN;
     let tasks: Vec<_> = pairs
         .into_iter()
@@ -158,7 +164,7 @@ pub(crate) async fn bounce(
     for (a, b) in tasks {
         received += a.await.unwrap() + b.await.unwrap();
     }
-    let after = process.processor_seconds();
+    let after = used();
     Relayed {
         signals: received as f64,
         user: after[0] - before[0],

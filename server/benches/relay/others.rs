@@ -127,7 +127,7 @@ impl Other {
             }
             pairs.push((a, b, self.signal(&b_name), self.signal(&a_name)));
         }
-        Ok(bounce(&process, pairs, window).await)
+        Ok(bounce(&[&process], pairs, window).await)
     }
 
     /// A client, and by what name others send to it.

@@ -46,6 +46,8 @@ pub(super) struct Status {
     pub(super) connections: u64,
     /// How many messages were lost here because they were not taken in time.
     pub(super) lost: u64,
+    /// Whether it was said that there is no connection.
+    complained: bool,
 }
 
 /// What comes in under one subject. Given up when dropped.
@@ -184,13 +186,19 @@ fn note(sender: &watch::Sender<Status>, event: &Event) {
     match event {
         Event::Connected => sender.send_modify(|status| {
             status.up = true;
+            status.complained = false;
             status.connections += 1;
         }),
         Event::Disconnected | Event::Closed => sender.send_modify(|status| status.up = false),
         Event::SlowConsumer(_) => sender.send_modify(|status| status.lost += 1),
         // A refusal says who was refused, not the secret.
         Event::ServerError(error) => tracing::warn!(%error, "the bus complains"),
-        Event::ClientError(error) => tracing::warn!(%error, "the bus cannot be reached; trying again"),
+        Event::ClientError(error) => {
+            let first = |status: &mut Status| !std::mem::replace(&mut status.complained, true);
+            if sender.send_if_modified(first) {
+                tracing::warn!(%error, "the bus cannot be reached; trying until it can");
+            }
+        }
         Event::LameDuckMode | Event::Draining => {}
     }
 }

@@ -10,7 +10,7 @@ const HEAD: &str = "\
 
 `symbolon-server` needs no configuration. What it is told it takes from flags, from environment variables and from a
 TOML file (`--config FILE`, or `SYMBOLON_CONFIG`). A flag counts more than a variable, a variable more than the file,
-the file more than the default. An empty variable counts as none. Lists are TOML arrays in the file, and separated by
+the file more than the default. An empty text counts as none. Lists are TOML arrays in the file, and separated by
 commas elsewhere. A key that the table below does not know is an error.
 
     symbolon-server config > server.toml                     an example with every option and its default
@@ -72,5 +72,9 @@ pub fn example() -> String {
 }
 
 fn value(option: &Opt, defaults: &Settings) -> String {
-    if option.example.is_empty() { option.shown(defaults) } else { option.example.to_owned() }
+    match (option.example, option.shown(defaults)) {
+        ("", shown) if shown.is_empty() => "\"\"".to_owned(),
+        ("", shown) => shown,
+        (example, _) => example.to_owned(),
+    }
 }

@@ -189,8 +189,10 @@ impl Given {
                 let mut from = Source::Default;
                 let variable = option.variable();
                 let said = [
-                    file.take(section, option).map(|(line, texts)| (Source::File(line), texts)),
-                    // An empty variable is what a compose file makes of one that was left out.
+                    // An empty text, here as there, is what a compose file makes of a variable that was left out.
+                    file.take(section, option)
+                        .filter(|(_, texts)| option.form != value::Form::Text || *texts != [""])
+                        .map(|(line, texts)| (Source::File(line), texts)),
                     self.environment
                         .get(&variable)
                         .filter(|text| !text.is_empty())

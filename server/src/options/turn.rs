@@ -87,27 +87,16 @@ pub(super) static TURN: Section = Section {
             "What credentials are made with; the same as the external server's `static-auth-secret`."
         )
         .default("random at every start")
+        .example(r#""a long random text""#)
         .secret(),
-        Opt {
-            read: |settings, texts| {
-                let path = PathBuf::read(texts)?;
-                let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-                let secret = text.trim();
-                if secret.is_empty() {
-                    return Err(format!("{} is empty", path.display()));
-                }
-                settings.config.turn.secret = Some(secret.to_owned());
-                settings.config.turn.secret_file = Some(path);
-                Ok(())
-            },
-            ..field!(
-                "secret_file",
-                "turn-secret-file",
-                Option<PathBuf>,
-                config.turn.secret_file,
-                "A file that holds the secret."
-            )
-        },
+        field!(
+            "secret_file",
+            "turn-secret-file",
+            Option<PathBuf>,
+            config.turn.secret_file,
+            "A file that holds the secret; counts more than `secret`."
+        )
+        .example(r#""/var/lib/symbolon/turn-secret""#),
         field!(
             "credential_life",
             "turn-credential-life",

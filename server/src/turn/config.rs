@@ -29,7 +29,7 @@ pub struct TurnConfig {
     pub realm: String,
     /// What credentials are made with; a fresh random one if none.
     pub secret: Option<String>,
-    /// Where the secret was read, if from a file.
+    /// A file that holds it, in place of the text.
     pub secret_file: Option<PathBuf>,
     /// A TURN server elsewhere, in place of this one: its `turn:` and `turns:` addresses. `secret` is its
     /// `static-auth-secret`.
@@ -74,6 +74,18 @@ impl TurnConfig {
         !(self.udp.is_empty() && self.tcp.is_empty() && self.tls.is_empty())
     }
 
+    /// The secret, wherever it is; nothing if a random one is to be made.
+    pub(crate) fn secret(&self) -> Result<Option<String>, String> {
+        let Some(path) = &self.secret_file else { return Ok(self.secret.clone()) };
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let secret = text.trim();
+        if secret.is_empty() {
+            Err(format!("{} is empty", path.display()))
+        } else {
+            Ok(Some(secret.to_owned()))
+        }
+    }
+
     /// What sessions are told of a relay elsewhere.
     pub(crate) fn elsewhere(&self) -> Result<Option<TurnTerms>, String> {
         if self.external.is_empty() {
@@ -82,7 +94,7 @@ impl TurnConfig {
         if self.listens() {
             return Err("it is to listen itself and to be elsewhere; name one".to_owned());
         }
-        let Some(secret) = self.secret.clone() else {
+        let Some(secret) = self.secret()? else {
             return Err("the one elsewhere shares a secret (static-auth-secret); name it too".to_owned());
         };
         let secret = TurnSecret::new(secret.into_bytes());

@@ -99,8 +99,8 @@ impl TurnServer {
         let (streamed, secured) = (addresses(&tcp), addresses(&tls));
         let public = public_addresses(config, heard.iter().chain(&streamed).chain(&secured));
         let urls = urls(config, &public, [&heard, &streamed, &secured])?;
-        let secret = TurnSecret::new(match &config.secret {
-            Some(text) => text.clone().into_bytes(),
+        let secret = TurnSecret::new(match config.secret().map_err(ServerError::Turn)? {
+            Some(text) => text.into_bytes(),
             None => rand::random::<[u8; 32]>().to_vec(),
         });
         let gate = Gate {

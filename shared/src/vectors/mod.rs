@@ -150,3 +150,14 @@ fn opened(wire: &[u8]) -> Result<(Vec<u8>, Vec<Vec<u8>>), String> {
     let signatures = (0..count).map(|_| decoder.bytes().map(<[u8]>::to_vec).map_err(said));
     Ok((body, signatures.collect::<Result<_, _>>()?))
 }
+
+/// The message with which a server whose TURN secret is this text renews a session's credentials.
+fn granted(secret: &str, life_s: u64, unix_s: u64, session: &crate::id::SessionId) -> String {
+    let terms = crate::rendezvous::TurnTerms {
+        urls: vec!["turn:rooms.example.org:3478?transport=udp".to_owned()],
+        secret: crate::rendezvous::TurnSecret::new(secret.as_bytes().to_vec()),
+        life: std::time::Duration::from_secs(life_s),
+    };
+    let now = crate::time::Now { monotonic: std::time::Duration::ZERO, unix_ms: unix_s.saturating_mul(1000) };
+    crate::signal::ServerMessage::IceServers { ice_servers: vec![terms.grant(session, now)] }.encode()
+}

@@ -172,8 +172,13 @@ pub(super) fn sign_in(file: &Value) -> Result<usize, String> {
     must(session.session() == hello.session, "session_secret is another session's")?;
     hello.verify(&challenge.nonce, &challenge.server_key).map_err(said)?;
     is(file, "challenge", ServerMessage::Challenge(challenge).encode())?;
+    let (Some(life), Some(time)) = (file["turn_life_s"].as_u64(), file["turn_time_s"].as_u64()) else {
+        return Err("turn_life_s or turn_time_s is no number".into());
+    };
+    let granted = super::granted(text(file, "turn_secret")?, life, time, &hello.session);
+    is(file, "ice_servers", granted)?;
     is(file, "hello", ClientMessage::Hello(hello).encode())?;
-    Ok(2)
+    Ok(3)
 }
 
 pub(super) fn mesh(file: &Value) -> Result<usize, String> {

@@ -29,7 +29,7 @@ pub(crate) fn run() -> Result<(), String> {
     if let Some(why) = why {
         return Err(format!("the laboratory of NATs cannot run here: {why}"));
     }
-    step("programs", &mut cargo(["build", "--workspace", "--all-features", "--bins"]))?;
+    step("programs", &mut cargo(["build", "--workspace", "--exclude", "xtask", "--all-features", "--bins"]))?;
     inside()
 }
 

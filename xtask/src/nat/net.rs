@@ -41,7 +41,9 @@ pub(super) fn build(a: Nat, b: Nat) -> Result<(), String> {
 
 /// Takes it all down, for the next case.
 pub(super) fn clear() -> Result<(), String> {
-    sh("for name in a b nat-a nat-b server; do ip netns del $name 2>/dev/null || true; done
+    sh("for name in a b; do ip -n nat-$name link del $name-gw; done
+        for name in nat-a nat-b server; do ip link del up-$name; done
+        for name in a b nat-a nat-b server; do ip netns del $name; done
         ip link del internet
         umount /run/netns")
 }
@@ -68,6 +70,10 @@ table ip home {{
     chain out {{
         type nat hook postrouting priority srcnat;
         oifname \"{router}-out\" {how}
+    }}
+    chain here {{
+        type filter hook input priority filter; policy drop;
+        ct state established,related accept
     }}
     chain through {{
         type filter hook forward priority filter; policy drop;

@@ -1,5 +1,6 @@
 //! The server, the agents, and what they are asked.
 
+use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -80,7 +81,7 @@ impl<'a> People<'a> {
             .map_err(|error| format!("an agent cannot be started: {error}"))?;
         self.running.push((name.to_owned(), agent));
         let since = Instant::now();
-        while self.ask(name, &["rooms"]).is_err() {
+        while self.ask(name, &["status"]).map_or(true, |said| said.starts_with("No agent")) {
             if since.elapsed() > SOON {
                 return Err(format!("the agent {name} did not start"));
             }
@@ -115,7 +116,7 @@ impl<'a> People<'a> {
         let way = |line: String| {
             line.split_once("way=\"").and_then(|(_, rest)| Some(rest.split_once('"')?.0.to_owned()))
         };
-        lines.filter_map(way).last()
+        lines.filter_map(way).next_back()
     }
 
     fn log(&self, name: &str) -> Result<File, String> {
@@ -132,7 +133,7 @@ impl<'a> People<'a> {
                 std::fs::read_to_string(self.homes.join(name).with_extension("log")).unwrap_or_default();
             let lines: Vec<&str> = log.lines().collect();
             for line in lines.get(lines.len().saturating_sub(30)..).unwrap_or_default() {
-                out.push_str(&format!("    {name}: {line}\n"));
+                let _ = writeln!(out, "    {name}: {line}");
             }
         }
         out

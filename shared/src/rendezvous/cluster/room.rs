@@ -305,3 +305,70 @@ impl Room {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn session(server: u8, n: u8) -> SessionId {
+        let mut bytes = [server; 32];
+        bytes[0] = n;
+        SessionId::from_bytes(bytes)
+    }
+
+    fn clients(server: u8, numbers: std::ops::Range<u8>) -> BTreeMap<SessionId, Bytes> {
+        numbers.map(|n| (session(server, n), Bytes(vec![n]))).collect()
+    }
+
+    #[test]
+    fn rv8_of_a_room_fuller_than_a_message_the_rest_follows_as_places_become_free() {
+        let mut room = Room::new(true);
+        let mut known = BTreeSet::new();
+        room.enter(session(0, 0), Bytes::default());
+        let [one, two] = [1, 2].map(|n| Instance::from_bytes([n; 16]));
+        let mut see = |room: &mut Room| {
+            for told in room.tell.drain(..) {
+                match told {
+                    Told::Presence(Elsewhere::Arrived(session, _)) => assert!(known.insert(session)),
+                    Told::Presence(Elsewhere::Left(session)) => assert!(known.remove(&session)),
+                    other => panic!("{other:?}"),
+                }
+            }
+            known.len()
+        };
+        room.handle_snapshot(one, 1, clients(1, 0..200), Duration::ZERO);
+        room.handle_snapshot(two, 1, clients(2, 0..200), Duration::ZERO);
+        assert_eq!(see(&mut room), MAX_SHOWN - 1);
+        room.handle_snapshot(one, 2, clients(1, 0..150), Duration::ZERO);
+        assert_eq!(see(&mut room), MAX_SHOWN - 1);
+        room.handle_snapshot(two, 2, clients(2, 50..200), Duration::ZERO);
+        assert_eq!(see(&mut room), MAX_SHOWN - 1);
+        room.handle_snapshot(two, 3, clients(2, 60..200), Duration::ZERO);
+        assert_eq!(see(&mut room), 290);
+        room.forget(one);
+        assert_eq!(see(&mut room), 140);
+        assert_eq!(known, clients(2, 60..200).into_keys().collect());
+    }
+
+    #[test]
+    fn rv8_a_session_at_several_servers_has_left_when_it_has_left_all() {
+        let mut room = Room::new(true);
+        let [one, two] = [1, 2].map(|n| Instance::from_bytes([n; 16]));
+        let both = session(9, 9);
+        let said = |text: u8| BTreeMap::from([(both, Bytes(vec![text]))]);
+        room.handle_snapshot(one, 1, said(1), Duration::ZERO);
+        room.handle_snapshot(two, 1, said(2), Duration::ZERO);
+        room.handle_snapshot(one, 2, BTreeMap::new(), Duration::ZERO);
+        room.handle_snapshot(two, 2, BTreeMap::new(), Duration::ZERO);
+        let told: Vec<_> =
+            std::mem::take(&mut room.tell).into_iter().map(|told| format!("{told:?}")).collect();
+        let due = [
+            Elsewhere::Arrived(both, Bytes(vec![1])),
+            Elsewhere::Arrived(both, Bytes(vec![2])),
+            Elsewhere::Left(both),
+        ];
+        assert_eq!(told, due.map(|due| format!("{:?}", Told::Presence(due))));
+    }
+}

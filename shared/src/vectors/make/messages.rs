@@ -160,6 +160,10 @@ pub(super) fn sign_in() -> Value {
         "session_secret": hex([3; 32]),
         "hello_signed": hex(hello_bytes(&nonce, &challenge.server_key, &hello)),
         "hello": ClientMessage::Hello(hello).encode(),
+        "turn_secret": "north",
+        "turn_life_s": 3600,
+        "turn_time_s": TIME / 1000,
+        "ice_servers": crate::vectors::granted("north", 3600, TIME / 1000, &SignKey::from_secret(&[3; 32]).session()),
     })
 }
 
