@@ -14,13 +14,7 @@ use crate::process::{Process, Server};
 
 /// Signals between pairs whose clients are at two servers, or, to compare with, at one of them.
 pub(crate) async fn relay(threads: usize, window: usize, apart: bool) -> (Relayed, f64) {
-    let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-    let nats = Command::new("nats-server")
-        .args(["--addr", "127.0.0.1", "--port", &port.to_string()])
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("nats-server is needed: apt-get install nats-server");
-    let nats = Process(nats);
+    let (nats, port) = start_nats();
     let folder = tempfile::tempdir().unwrap();
     let servers = [start(threads, port, folder.path()), start(threads, port, folder.path())];
     let mut pairs = Vec::new();
@@ -44,13 +38,7 @@ pub(crate) async fn relay(threads: usize, window: usize, apart: bool) -> (Relaye
 
 /// Kibibytes that a server needs more for each room with one client, if it has a bus.
 pub(crate) async fn room(threads: usize, count: usize) -> f64 {
-    let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-    let nats = Command::new("nats-server")
-        .args(["--addr", "127.0.0.1", "--port", &port.to_string()])
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("nats-server is needed: apt-get install nats-server");
-    let _nats = Process(nats);
+    let (_nats, port) = start_nats();
     let folder = tempfile::tempdir().unwrap();
     let server = start(threads, port, folder.path());
     let mut clients = Vec::new();
@@ -83,4 +71,15 @@ fn start(threads: usize, nats: u16, folder: &Path) -> Server {
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let origin = line.trim().strip_prefix("listening on ").unwrap().parse().unwrap();
     Server { process: Process(child), origin }
+}
+
+/// A bus at a port of its own.
+fn start_nats() -> (Process, u16) {
+    let port = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+    let mut nats = Command::new("nats-server");
+    nats.args(["--addr", "127.0.0.1", "--port", &port.to_string()]).stderr(Stdio::null());
+    match nats.spawn() {
+        Ok(nats) => (Process(nats), port),
+        Err(error) => panic!("nats-server is needed ({error}): apt-get install nats-server"),
+    }
 }

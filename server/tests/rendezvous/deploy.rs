@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use symbolon_server::options::Opt;
 use symbolon_server::options::table::SECTIONS;
 
 use crate::support::{ServerProcess, get};
@@ -33,7 +34,7 @@ fn words<'a>(text: &'a str, start: &str) -> BTreeSet<&'a str> {
 
 #[test]
 fn rv11_what_the_deployment_sets_are_options_of_the_server() {
-    let options = SECTIONS.iter().flat_map(|section| section.options).map(|option| option.variable());
+    let options = SECTIONS.iter().flat_map(|section| section.options).map(Opt::variable);
     let options: BTreeSet<String> = options.chain(["SYMBOLON_CONFIG".to_owned()]).collect();
     let explained = read(".env.example");
     let others =
