@@ -85,7 +85,7 @@ impl Listening {
         let turn = config.turn.listens().then(|| TurnServer::start(&config.turn, gate.acceptor(), clock));
         let turn = turn.transpose()?;
         if let Some(turn) = &turn {
-            terms.ice_servers.push(turn.stun.clone());
+            terms.ice_servers.extend(turn.stun.clone());
             terms.turn = Some(turn.terms.clone());
         }
         let joining = Joining::new(&config.cluster)?;

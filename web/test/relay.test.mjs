@@ -17,10 +17,10 @@ function relayedOnly() {
   };
 }
 
-test(
-  'rv7_two_pages_with_nothing_but_the_relay_meet',
-  staged(async (scene) => {
-    const server = await scene.server({ options: ['--turn-udp', '127.0.0.1:0', '--turn-allow-private', '127.0.0.0/8'] });
+function meetOver(transport) {
+  return staged(async (scene) => {
+    const options = [`--turn-${transport}`, '127.0.0.1:0', '--turn-allow-private', '127.0.0.0/8'];
+    const server = await scene.server({ options });
     const ada = await scene.person('Ada', { before: relayedOnly });
     await ada.create(server, 'plans');
     const bo = await scene.person('Bo', { before: relayedOnly });
@@ -31,5 +31,8 @@ test(
     for (const { hands } of [ada, bo]) {
       assert.deepEqual(await hands.run(() => [...window.offered]), ['relay']);
     }
-  }),
-);
+  });
+}
+
+test('rv7_two_pages_with_nothing_but_the_relay_meet_over_udp', meetOver('udp'));
+test('rv7_two_pages_with_nothing_but_the_relay_meet_over_tcp', meetOver('tcp'));

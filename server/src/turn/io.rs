@@ -67,7 +67,7 @@ pub(crate) struct TurnServer {
     pub(crate) turn: Arc<Turn>,
     /// What sessions are told.
     pub(crate) terms: TurnTerms,
-    pub(crate) stun: IceServer,
+    pub(crate) stun: Option<IceServer>,
     tasks: JoinSet<()>,
 }
 
@@ -135,7 +135,9 @@ impl TurnServer {
             tasks.spawn(stream::accept(Arc::clone(&turn), listener, acceptor.clone()));
         }
         tasks.spawn(Arc::clone(&turn).keep_time());
-        let stun = IceServer { urls: urls.0, username: String::new(), credential: String::new() };
+        let (username, credential) = (String::new(), String::new());
+        // Browsers refuse all servers if one of them has no address.
+        let stun = (!urls.0.is_empty()).then_some(IceServer { urls: urls.0, username, credential });
         Ok(Self { turn, terms: TurnTerms { urls: urls.1, secret, life: config.life }, stun, tasks })
     }
 }

@@ -150,13 +150,14 @@ impl Servers {
         }
     }
 
-    /// STUN and TURN servers of all servers.
+    /// STUN and TURN servers of all servers. What is none is left out: browsers make no connection at all with a list in
+    /// which one entry is wrong.
     pub(super) fn ice_servers(&self) -> Vec<IceServer> {
         let ready = self.by_origin.values().filter_map(|server| match &server.state {
             State::Ready { ice_servers, .. } => Some(ice_servers),
             _ => None,
         });
-        ready.flatten().cloned().collect()
+        ready.flatten().filter_map(with_addresses).collect()
     }
 
     /// What went wrong at these servers, if none of them is signed in.
@@ -391,6 +392,16 @@ impl Servers {
     }
 }
 
+/// The server with those of its addresses that may be some; nothing if there are none.
+fn with_addresses(server: &IceServer) -> Option<IceServer> {
+    const SCHEMES: [&str; 4] = ["stun:", "stuns:", "turn:", "turns:"];
+    let mut server = server.clone();
+    server.urls.retain(|url| {
+        SCHEMES.iter().any(|scheme| url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
+    });
+    (!server.urls.is_empty()).then_some(server)
+}
+
 /// When to leave a server that stops after so many seconds: in the first half, so that not all arrive elsewhere at once
 /// and that the server need not close.
 fn until_leave(seconds: u64, rng: &mut Rng) -> Duration {
@@ -448,6 +459,20 @@ mod tests {
 
     fn at(seconds: u64) -> Now {
         Now { monotonic: Duration::from_secs(seconds), unix_ms: 1_800_000_000_000 }
+    }
+
+    #[test]
+    fn rv7_what_is_no_address_of_a_relay_is_left_out() {
+        let server = |urls: &[&str]| IceServer {
+            urls: urls.iter().map(|url| (*url).to_owned()).collect(),
+            username: "u".into(),
+            credential: "c".into(),
+        };
+        assert_eq!(with_addresses(&server(&[])), None);
+        assert_eq!(with_addresses(&server(&["", "turn:", "https://example.org", "javascript:1"])), None);
+        let good = server(&["turns:example.org:443?transport=tcp", "stun:192.0.2.1"]);
+        let mixed = server(&["turns:example.org:443?transport=tcp", "", "stun:192.0.2.1"]);
+        assert_eq!(with_addresses(&mixed), Some(good));
     }
 
     #[test]

@@ -81,7 +81,7 @@ class Connection {
     this.#link = link;
     this.#inputs = inputs;
     this.#ended = ended;
-    this.#peer = new RTCPeerConnection({ iceServers });
+    this.#peer = connection(iceServers);
     this.#peer.onicecandidate = ({ candidate }) => {
       if (!candidate?.candidate || this.#closed) return;
       const json = JSON.stringify(candidate.toJSON());
@@ -208,5 +208,14 @@ class Connection {
     this.close();
     this.#ended();
     this.#inputs.closed(this.#link, reason);
+  }
+}
+
+/** Without the servers if the browser does not take them: a direct way may be there all the same. */
+function connection(iceServers: RTCIceServer[]): RTCPeerConnection {
+  try {
+    return new RTCPeerConnection({ iceServers });
+  } catch {
+    return new RTCPeerConnection();
   }
 }
