@@ -191,6 +191,8 @@ if [ -n "$compose" ]; then
 fi
 
 if [ -n "$cluster" ]; then
+    # Agents remember a server by its address, and this one has another key.
+    export SYMBOLON_PORT=$((port + 3)) SYMBOLON_ADMIN_PORT=$((port + 4))
     servers() { compose --file compose.cluster.yml "$@"; }
     sessions() { curl -fsS "http://$1:7601/metrics" | sed -n 's/^symbolon_sessions //p'; }
     # Where a server is within its network; from this machine it can be reached there.
