@@ -6,7 +6,7 @@
 //!                        └──── who is elsewhere, signals ◀──────────└──────┘ ◀── messages, up, down ── └─────┘
 //! ```
 //!
-//! One task owns the machine. If the bus takes no more it waits, then the [`link`] fills, then clients are not read
+//! One task owns the machine. If the bus takes no more it waits, then the `link` fills, then clients are not read
 //! from: nothing grows without bound, and no client is slowed by a bus that is away, because then nothing waits for it.
 //!
 //! # Layout

@@ -7,7 +7,7 @@
 //! - [`table`]: the options, by section; a new one is one entry there (or in the section's own file).
 //! - [`value`]: how a value of each kind is read and shown.
 //! - [`command`]: the command line.
-//! - [`file`]: the TOML file.
+//! - [`mod@file`]: the TOML file.
 //! - [`check`]: what holds and where it came from, and what is wrong with it.
 //! - [`document`]: `docs/CONFIGURATION.md` and the example file.
 
