@@ -30,10 +30,13 @@ struct Heard {
     wrong: Vec<String>,
 }
 
+/// What one member may still have to say; more than the whole load has for it.
+const MOST_UNSAID: usize = 4096;
+
 struct Member {
     server: usize,
     session: SessionId,
-    say: mpsc::UnboundedSender<ClientMessage>,
+    say: mpsc::Sender<ClientMessage>,
     heard: Arc<Mutex<Heard>>,
 }
 
@@ -69,7 +72,7 @@ impl Heard {
 
 impl Member {
     fn start(server: usize, client: Client) -> Self {
-        let (say, mut said) = mpsc::unbounded_channel::<ClientMessage>();
+        let (say, mut said) = mpsc::channel::<ClientMessage>(MOST_UNSAID);
         let heard = Arc::new(Mutex::new(Heard::default()));
         let session = client.session();
         let (mut sink, mut stream) = client.socket.split();
@@ -121,7 +124,7 @@ impl Load {
                 room.insert(member.session, announcement.clone());
                 ClientMessage::Enter { topic, announcement: Bytes(announcement) }
             };
-            member.say.send(message).unwrap();
+            member.say.try_send(message).unwrap();
             tokio::time::sleep(Duration::from_millis(rand::random_range(0..6))).await;
         }
     }
@@ -163,7 +166,7 @@ impl Load {
                         let body = [&[round, n], &topic.as_bytes()[..]].concat();
                         due.entry(*to).or_default().insert((member.session, body.clone()));
                         let signal = ClientMessage::Signal { topic: *topic, to: *to, body: Bytes(body) };
-                        member.say.send(signal).unwrap();
+                        member.say.try_send(signal).unwrap();
                     }
                 }
             }
