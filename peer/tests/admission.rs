@@ -12,7 +12,7 @@ use minicbor::Encoder;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use support::client::Client;
 use support::proxy::{Frame, PROOF, Verdict, signals};
-use support::{JOIN, SHORT, World, deadline, linked, ticket, unix_ms, until};
+use support::{FOR_ONE_LINK, JOIN, SHORT, World, deadline, linked, ticket, unix_ms, until};
 use symbolon::rtc::{Rtc, RtcEvent, Settings};
 use symbolon::{Counters, InviteRequest, Peer, RoomId, Ticket};
 use symbolon_core::admission::{announce, announce_nothing};
@@ -117,7 +117,8 @@ async fn ad3_a_ticket_that_does_not_fit_gets_no_answer_and_no_connection() {
     for (member, before, rejected) in [(&a, before.0, heard.len() + 1), (&b, before.1, heard.len())] {
         let after = counters(member).await;
         assert_eq!(after.proofs_rejected - before.proofs_rejected, rejected as u64);
-        assert_eq!(after.connections_made - before.connections_made, 1, "only that with c");
+        let made = after.connections_made - before.connections_made;
+        assert!(FOR_ONE_LINK.contains(&made), "only that with c, not {made}");
     }
 }
 
@@ -180,12 +181,18 @@ async fn ad3_an_arrival_without_a_ticket_gets_nothing_whatever_it_sends() {
         .read_until(|m| matches!(m, ServerMessage::Arrived { session, .. } if *session == session_of_last))
         .await;
     assert_eq!(stranger.signals(), Vec::<Vec<u8>>::new());
+    let sent = proxy.frames();
+    assert!(
+        sent.iter().filter_map(Frame::sent).all(|(to, _)| to != stranger.session()),
+        "nor were any sent to it"
+    );
     for (member, before) in [(&a, before.0), (&b, before.1)] {
         let after = counters(member).await;
         assert!(after.proofs_rejected > before.proofs_rejected, "it was heard");
-        assert_eq!(after.connections_made - before.connections_made, 1, "only that with c");
+        let made = after.connections_made - before.connections_made;
+        assert!(FOR_ONE_LINK.contains(&made), "only that with c, not {made}");
     }
-    assert_eq!(counters(&c).await.connections_made, 2);
+    assert!((2..=4).contains(&counters(&c).await.connections_made), "with each of the two");
 }
 
 /// Everything in a JSON value that could be bytes in disguise, and the text itself.
@@ -325,7 +332,7 @@ async fn ad2_two_uses_admit_two_of_three_who_come_at_once() {
         }
     }
     assert_eq!(a.members(room).await.unwrap().len(), 3);
-    assert_eq!(counters(&a).await.connections_made, 2);
+    assert!((2..=4).contains(&counters(&a).await.connections_made), "with each of the two");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -166,7 +166,8 @@ async fn me3_the_server_restarts_and_everyone_is_found_again() {
     }
     for (peer, made) in [(&a, made.0), (&b, made.1)] {
         let after = peer.counters().await.unwrap();
-        assert_eq!(after.connections_made - made.connections_made, 1, "only that with c");
+        let made = after.connections_made - made.connections_made;
+        assert!(support::FOR_ONE_LINK.contains(&made), "only that with c, not {made}");
     }
 }
 

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use support::client::Client;
 use support::proxy::{FIRST_IK, FIRST_KK, PROOF, Proxy, SECOND, Verdict, announcements, signals};
 use support::puppet::Puppet;
-use support::{JOIN, SHORT, World, deadline, link_down, linked, ticket, until, until_signed_in};
+use support::{
+    FOR_ONE_LINK, JOIN, SHORT, World, deadline, link_down, linked, ticket, until, until_signed_in,
+};
 use symbolon::{Counters, Peer, RoomId};
 use symbolon_core::admission::announce_nothing;
 use symbolon_core::crypto::Rng;
@@ -325,7 +327,8 @@ async fn ad5_what_is_replayed_or_moved_makes_no_connection() {
     }
     for ((peer, before), mut events) in peers.iter().zip(made).zip(downs) {
         let after = counters(peer).await;
-        assert_eq!(after.connections_made - before.connections_made, 1, "only that with d");
+        let made = after.connections_made - before.connections_made;
+        assert!(FOR_ONE_LINK.contains(&made), "only that with d, not {made}");
         assert!(!support::drain(&mut events).iter().any(link_down), "no link was disturbed");
     }
 }
@@ -350,12 +353,14 @@ async fn ad5_an_announcement_moved_to_another_session_makes_nobody_call() {
     deadline(world.until_links(&a, room, 0)).await;
     let before = counters(&a).await;
     let mut thief = Client::sign_in(&world.origin()).await;
+    let mut nobody = vec![thief.session()];
     for (_, announcement) in &announced {
         // The thief is there itself, so that whatever is sent to it arrives.
         thief.enter(topic, announcement.clone()).await;
         let announcement = Bytes(announcement.clone());
         let session = SessionId::from_bytes(rand::random());
         proxy.say_to(&to_a, &ServerMessage::Arrived { topic, session, announcement });
+        nobody.push(session);
     }
     let c = world.joined("c", &a, room).await;
     // Long enough for the larger device to call, too: a member that came back is called within this.
@@ -364,11 +369,12 @@ async fn ad5_an_announcement_moved_to_another_session_makes_nobody_call() {
         deadline(world.until_links(peer, room, 2)).await;
     }
     caught_up(&proxy, &a).await;
-    assert_eq!(counters(&a).await.connections_made - before.connections_made, 2, "those with b and c");
-    let to_thief = |frame: &support::proxy::Frame| {
-        frame.sent().is_some_and(|(to, body)| to == thief.session() && body[0] != PROOF)
+    let made = counters(&a).await.connections_made - before.connections_made;
+    assert!((2..=4).contains(&made), "those with b and c, not {made}");
+    let to_nobody = |frame: &support::proxy::Frame| {
+        frame.sent().is_some_and(|(to, body)| nobody.contains(&to) && body[0] != PROOF)
     };
-    assert_eq!(proxy.frames().iter().filter(|frame| to_thief(frame)).count(), 0);
+    assert_eq!(proxy.frames().iter().filter(|frame| to_nobody(frame)).count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -392,6 +398,9 @@ async fn ad5_a_proof_moved_to_another_session_or_member_is_met_with_silence() {
         let mut proofs = [proxy.signal(mark, PROOF, 0).await, proxy.signal(mark, PROOF, 1).await];
         proofs.sort_by_key(|(_, to, _)| *to != to_a);
         let (from_c, [for_a, for_b]) = (proofs[0].0, proofs.map(|(.., body)| body));
+        for member in [&to_a, &to_b] {
+            proxy.until_told(member, &from_c).await;
+        }
         // To the right member from the thief's session, and from the right session to the wrong member.
         proxy.say_to(&to_a, &signal(topic, thief.session(), &for_a));
         proxy.say_to(&to_b, &signal(topic, thief.session(), &for_b));
@@ -418,9 +427,9 @@ async fn ad5_a_proof_moved_to_another_session_or_member_is_met_with_silence() {
         deadline(world.until_links(peer, room, 2)).await;
     }
     for (peer, before) in [&a, &b].into_iter().zip(&before) {
-        assert_eq!(counters(peer).await.connections_made - before.connections_made, 1);
+        assert!(FOR_ONE_LINK.contains(&(counters(peer).await.connections_made - before.connections_made)));
     }
-    assert_eq!(counters(&c).await.connections_made, 2);
+    assert!((2..=4).contains(&counters(&c).await.connections_made));
     assert_eq!(thief.signals(), Vec::<Vec<u8>>::new());
 }
 

@@ -175,6 +175,10 @@ pub async fn event<T>(
     .await
 }
 
+/// How many connections may be made for one link: a newcomer that another member has let in already is called over the
+/// mesh, while its proof may still be on its way; two that call each other at once make one each and keep one.
+pub const FOR_ONE_LINK: std::ops::RangeInclusive<u64> = 1..=2;
+
 /// All events that are there by now.
 pub fn drain(events: &mut broadcast::Receiver<PeerEvent>) -> Vec<PeerEvent> {
     std::iter::from_fn(|| events.try_recv().ok()).collect()

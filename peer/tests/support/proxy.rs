@@ -225,6 +225,20 @@ impl Proxy {
         self.until_state(|state| found(&state.frames)).await
     }
 
+    /// Waits until the client of session `to` was told that somebody is in its room: before that, it hears nothing from
+    /// there.
+    pub async fn until_told(&self, to: &SessionId, about: &SessionId) {
+        let told = |frame: &Frame| match frame.server() {
+            Some(ServerMessage::Arrived { session, .. }) => session == *about,
+            Some(ServerMessage::Entered { peers, .. }) => peers.iter().any(|peer| peer.session == *about),
+            _ => false,
+        };
+        self.until(|frames| {
+            frames.iter().any(|frame| frame.session == Some(*to) && frame.passed && told(frame)).then_some(())
+        })
+        .await;
+    }
+
     /// Waits until somebody was told that it is inside a room.
     pub async fn until_entered(&self) {
         let entered = |frame: &Frame| matches!(frame.server(), Some(ServerMessage::Entered { .. }));
@@ -430,7 +444,9 @@ async fn pass(
         Message::Close(_) => return false,
         Message::Ping(_) | Message::Binary(_) => return on.send(message).await.is_ok(),
     };
-    let verdict = {
+    // Shown to the hook, recorded and passed on in one step: who sees a frame in the record, and says something to its
+    // receiver then, says it after it.
+    let passed = {
         let mut state = shared.state.lock().unwrap();
         let said = ClientMessage::decode(&text).ok().filter(|_| from_client);
         if let (Some(ClientMessage::Hello(hello)), Some(way)) = (said, state.ways.get_mut(&connection)) {
@@ -441,20 +457,13 @@ async fn pass(
         let verdict = state.hook.as_mut().map_or(Verdict::Pass, |hook| hook(&frame));
         frame.passed = matches!(verdict, Verdict::Pass);
         state.frames.push(frame);
-        verdict
+        match verdict {
+            Verdict::Pass => on.try_send(message).is_ok(),
+            Verdict::Drop => true,
+            Verdict::Instead(messages) => messages.into_iter().all(|message| on.try_send(message).is_ok()),
+            Verdict::Cut => false,
+        }
     };
     shared.changed.send_modify(|n| *n += 1);
-    match verdict {
-        Verdict::Pass => on.send(message).await.is_ok(),
-        Verdict::Drop => true,
-        Verdict::Instead(messages) => {
-            for message in messages {
-                if on.send(message).await.is_err() {
-                    return false;
-                }
-            }
-            true
-        }
-        Verdict::Cut => false,
-    }
+    passed
 }
