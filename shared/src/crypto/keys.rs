@@ -1,6 +1,9 @@
 //! Signing and box keys, and what is derived from a seed or a room secret (PROTOCOL §2).
 
-use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
+use std::sync::LazyLock;
+
+use curve25519_dalek::constants::EIGHT_TORSION;
+use ed25519_dalek::{Signer as _, SigningKey, Verifier as _, VerifyingKey};
 use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::{Zeroize as _, ZeroizeOnDrop};
@@ -137,7 +140,14 @@ impl std::fmt::Debug for SignKey {
     }
 }
 
+/// The points of small order as a signature would have them.
+static SMALL_ORDER: LazyLock<[[u8; 32]; 8]> =
+    LazyLock::new(|| EIGHT_TORSION.map(|point| point.compress().to_bytes()));
+
 /// Checks a signature over `domain`'s label and `message`, strictly: small-order keys and malleable forms are refused.
+///
+/// The same signatures hold as for `VerifyingKey::verify_strict`. That one finds out whether the signature's point is of
+/// small order by decoding it, an eighth of all its work. As it is compared in its canonical form, its bytes say so too.
 pub fn verify(
     public: &[u8; 32],
     domain: Domain,
@@ -146,7 +156,10 @@ pub fn verify(
 ) -> Result<(), BadSignature> {
     let key = VerifyingKey::from_bytes(public).map_err(|_| BadSignature)?;
     let signature = ed25519_dalek::Signature::from_bytes(signature.as_bytes());
-    key.verify_strict(&[domain.label(), message].concat(), &signature).map_err(|_| BadSignature)
+    if key.is_weak() || SMALL_ORDER.contains(signature.r_bytes()) {
+        return Err(BadSignature);
+    }
+    key.verify(&[domain.label(), message].concat(), &signature).map_err(|_| BadSignature)
 }
 
 /// An X25519 public key (RFC 7748), 32 bytes: where handshakes to a device are sealed to.
@@ -308,5 +321,114 @@ mod tests {
         assert_eq!(verify(&key.public(), Domain::Record, b"hello", &signature), Err(BadSignature));
         assert_eq!(verify(&key.public(), Domain::Frame, b"hell0", &signature), Err(BadSignature));
         assert_eq!(verify(&[0; 32], Domain::Frame, b"hello", &signature), Err(BadSignature));
+    }
+
+    use curve25519_dalek::Scalar;
+    use curve25519_dalek::constants::ED25519_BASEPOINT_POINT;
+    use curve25519_dalek::edwards::EdwardsPoint;
+    use sha2::{Digest as _, Sha512};
+
+    /// What was signed with the label before it.
+    fn signed(message: &[u8]) -> Vec<u8> {
+        [Domain::Frame.label(), message].concat()
+    }
+
+    fn challenge(r: &[u8; 32], a: &[u8; 32], message: &[u8]) -> Scalar {
+        let hash = Sha512::new().chain_update(r).chain_update(a).chain_update(signed(message)).finalize();
+        Scalar::from_bytes_mod_order_wide(&hash.into())
+    }
+
+    fn joined(r: [u8; 32], s: [u8; 32]) -> Signature {
+        let mut bytes = [0; 64];
+        bytes[..32].copy_from_slice(&r);
+        bytes[32..].copy_from_slice(&s);
+        Signature(bytes)
+    }
+
+    /// Whether it holds; the same by the library's strict check.
+    fn holds(public: &[u8; 32], message: &[u8], signature: &Signature) -> bool {
+        let ours = verify(public, Domain::Frame, message, signature).is_ok();
+        let strict = VerifyingKey::from_bytes(public).is_ok_and(|key| {
+            let signature = ed25519_dalek::Signature::from_bytes(signature.as_bytes());
+            key.verify_strict(&signed(message), &signature).is_ok()
+        });
+        assert_eq!(ours, strict, "{public:?} {:?}", signature.0);
+        ours
+    }
+
+    fn loosely(public: &[u8; 32], message: &[u8], signature: &Signature) -> bool {
+        let signature = ed25519_dalek::Signature::from_bytes(signature.as_bytes());
+        VerifyingKey::from_bytes(public).unwrap().verify(&signed(message), &signature).is_ok()
+    }
+
+    #[test]
+    fn rv2_a_signature_whose_point_is_of_small_order_does_not_hold() {
+        let key = SigningKey::from_bytes(&[1; 32]);
+        let public = key.verifying_key().to_bytes();
+        let mut accepted_loosely = 0;
+        for point in EIGHT_TORSION {
+            let r = point.compress().to_bytes();
+            // Only who has the key can make it.
+            let s = (challenge(&r, &public, b"hello") * key.to_scalar()).to_bytes();
+            let signature = joined(r, s);
+            assert!(!holds(&public, b"hello", &signature));
+            accepted_loosely += u32::from(loosely(&public, b"hello", &signature));
+        }
+        assert_eq!(accepted_loosely, 1, "the neutral element");
+    }
+
+    #[test]
+    fn rv2_a_key_of_small_order_signs_nothing() {
+        let mut accepted_loosely = 0;
+        for key in EIGHT_TORSION {
+            let public = key.compress().to_bytes();
+            for n in 1..20_u64 {
+                let s = Scalar::from(n);
+                for plus in EIGHT_TORSION {
+                    let point: EdwardsPoint = ED25519_BASEPOINT_POINT * s + plus;
+                    let signature = joined(point.compress().to_bytes(), s.to_bytes());
+                    assert!(!holds(&public, b"hello", &signature));
+                    accepted_loosely += u32::from(loosely(&public, b"hello", &signature));
+                }
+            }
+        }
+        assert!(accepted_loosely >= 19, "{accepted_loosely}");
+    }
+
+    #[test]
+    fn rv2_a_signature_in_another_form_does_not_hold() {
+        let key = SignKey::from_secret(&[1; 32]);
+        let (public, signature) = (key.public(), key.sign(Domain::Frame, b"hello"));
+        assert!(holds(&public, b"hello", &signature));
+        // The order of the group, added to the scalar (RFC 8032 §5.1.7).
+        let order = [
+            0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14,
+            0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10_u8,
+        ];
+        let mut malleable = signature;
+        let mut carry = 0;
+        for (byte, plus) in malleable.0[32..].iter_mut().zip(order) {
+            let sum = u16::from(*byte) + u16::from(plus) + carry;
+            (*byte, carry) = (sum.to_le_bytes()[0], sum >> 8);
+        }
+        assert!(!holds(&public, b"hello", &malleable));
+        // Points written with a coordinate beyond the field.
+        let secret = SigningKey::from_bytes(&[1; 32]);
+        for low in 0xed..=0xff {
+            for sign in [0x7f, 0xff] {
+                let mut r = [0xff; 32];
+                (r[0], r[31]) = (low, sign);
+                let s = (challenge(&r, &public, b"hello") * secret.to_scalar()).to_bytes();
+                assert!(!holds(&public, b"hello", &joined(r, s)));
+                assert!(!holds(&r, b"hello", &signature));
+            }
+        }
+        for at in 0..64 {
+            for bit in 0..8 {
+                let mut changed = signature;
+                changed.0[at] ^= 1 << bit;
+                assert!(!holds(&public, b"hello", &changed));
+            }
+        }
     }
 }
