@@ -20,7 +20,7 @@ use crate::metrics::{self, CLOSED, Metrics};
 use crate::outbox::{Due, Outbox, Told};
 use crate::registry::{NotEntered, Registry};
 use crate::turn::Turn;
-use crate::wire::{self, Reader};
+use crate::wire::{self, Reader, Wire};
 use crate::ws::{Decoder, Event, Malformed};
 
 /// How much is read at once. One buffer to a thread, for all its clients.
@@ -93,7 +93,7 @@ enum End {
 
 /// Serves one client until it is gone.
 pub(crate) async fn serve(upgraded: Upgraded, seat: Arc<Seat>, shared: Arc<Shared>) {
-    let (reader, writer, early) = wire::split(upgraded);
+    let Wire { reader, writer, early, held } = wire::split(upgraded);
     let outbox = Outbox::new(shared.outbox, writer, &shared.budget);
     let number = shared.registry.opened(&outbox);
     let nonce = Nonce::from_bytes(rand::random());
@@ -107,7 +107,7 @@ pub(crate) async fn serve(upgraded: Upgraded, seat: Arc<Seat>, shared: Arc<Share
         armed: None,
         driven: Driven { connection, outbox, seat, shared, since: now.monotonic },
     };
-    let begun = client.begin(early);
+    let begun = client.begin(&held, early);
     let end = match begun {
         Some(end) => end,
         None => std::future::poll_fn(|cx| client.poll(cx)).await,
@@ -149,9 +149,10 @@ fn farewell(reason: CloseReason) -> Option<u16> {
 }
 
 impl Client {
-    /// Says what the machine says first, and takes what came with the request.
-    fn begin(&mut self, mut early: Vec<u8>) -> Option<End> {
+    /// Says what is left to say of HTTP and what the machine says first, and takes what came with the request.
+    fn begin(&mut self, held: &[u8], mut early: Vec<u8>) -> Option<End> {
         let mut due = Due::default();
+        self.driven.outbox.push_held(held, &mut due);
         self.driven.settle(&mut due).or_else(|| self.take(&mut early, &mut due))
     }
 

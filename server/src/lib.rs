@@ -54,6 +54,7 @@ pub mod config;
 mod control;
 mod door;
 mod gate;
+mod held;
 pub mod key;
 mod listen;
 mod metrics;

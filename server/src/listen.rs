@@ -29,6 +29,7 @@ use crate::config::Config;
 use crate::control::Control;
 use crate::door::Seat;
 use crate::gate::Gate;
+use crate::held::{Held, Hold};
 use crate::metrics::{self, ACCEPTED, Metrics, TURNED};
 use crate::registry::Registry;
 use crate::stall::Watched;
@@ -73,6 +74,8 @@ struct Visit {
     address: IpAddr,
     gate: Arc<Gate>,
     shared: Arc<Shared>,
+    /// Of its connection.
+    hold: Hold,
 }
 
 impl Listening {
@@ -191,7 +194,9 @@ impl Listening {
                 }
             };
             let (stream, stalled) = stall::watch(stream, read_within);
-            let visit = Visit { seat: Arc::new(seat), address, gate, shared };
+            let hold = Hold::default();
+            let stream = Held::new(stream, hold.clone());
+            let visit = Visit { seat: Arc::new(seat), address, gate, shared, hold };
             answer(stream, stalled, router, visit, stopped).await;
         });
     }
@@ -199,7 +204,7 @@ impl Listening {
 
 /// Answers HTTP requests until the connection ends or becomes a WebSocket.
 async fn answer(
-    stream: Watched<Stream>,
+    stream: Held<Watched<Stream>>,
     stalled: impl Future<Output = ()>,
     router: Router,
     visit: Visit,
@@ -263,6 +268,7 @@ async fn rendezvous(Extension(visit): Extension<Visit>, mut request: Request) ->
             return StatusCode::SERVICE_UNAVAILABLE.into_response();
         }
         let upgrade = hyper::upgrade::on(&mut request);
+        visit.hold.hold();
         tokio::spawn(async move {
             if let Ok(upgraded) = upgrade.await {
                 client::serve(upgraded, visit.seat, visit.shared).await;

@@ -35,7 +35,7 @@ pub(crate) struct Outbox {
 
 #[derive(Debug)]
 struct Queue {
-    /// Whole frames. Takes no memory while nothing waits.
+    /// Whole frames; at first what [`Outbox::push_held`] adds. Takes no memory while nothing waits.
     frames: Vec<u8>,
     /// How much of them is written.
     written: usize,
@@ -86,6 +86,11 @@ impl Outbox {
             waker: None,
         };
         Arc::new(Self { limit, writer, queue: Mutex::new(queue) })
+    }
+
+    /// Adds bytes that are no frame, before all frames.
+    pub(crate) fn push_held(self: &Arc<Self>, held: &[u8], due: &mut Due) {
+        self.push(held.len(), due, |out| out.extend_from_slice(held));
     }
 
     /// Adds a message. Never blocks: if it does not fit, the client is given up.
@@ -312,7 +317,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let far = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (_, writer) = listener.accept().await.unwrap().0.into_split();
-        (Outbox::new(limit, Writer::Plain(writer), budget), far)
+        (Outbox::new(limit, Writer::Plain(writer.into()), budget), far)
     }
 
     fn told(outbox: &Outbox) -> Option<Told> {

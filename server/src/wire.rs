@@ -10,6 +10,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
+use crate::held::Held;
 use crate::stall::Watched;
 use crate::stream::Stream;
 
@@ -25,8 +26,34 @@ pub(crate) enum Reader {
 /// Where anybody writes, without waiting; only the client's task waits.
 #[derive(Debug)]
 pub(crate) enum Writer {
-    Plain(OwnedWriteHalf),
+    Plain(PlainWriter),
     Layered(Layered),
+}
+
+/// The socket's half that writes. When tokio's own is dropped it shuts the socket down; here it is closed right after,
+/// which says the same in one call less.
+#[derive(Debug)]
+pub(crate) struct PlainWriter(Option<OwnedWriteHalf>);
+
+impl From<OwnedWriteHalf> for PlainWriter {
+    fn from(half: OwnedWriteHalf) -> Self {
+        Self(Some(half))
+    }
+}
+
+impl PlainWriter {
+    /// There until it is dropped.
+    fn half(&self) -> io::Result<&OwnedWriteHalf> {
+        self.0.as_ref().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+impl Drop for PlainWriter {
+    fn drop(&mut self) {
+        if let Some(half) = self.0.take() {
+            half.forget();
+        }
+    }
 }
 
 trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -37,27 +64,42 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
 #[derive(Clone)]
 pub(crate) struct Layered(Arc<Mutex<Box<dyn Duplex>>>);
 
-/// The two ends, and what the client sent before it had the answer to its request.
-pub(crate) fn split(upgraded: Upgraded) -> (Reader, Writer, Vec<u8>) {
-    match upgraded.downcast::<TokioIo<Watched<Stream>>>() {
+/// What becomes of an upgraded connection.
+pub(crate) struct Wire {
+    pub(crate) reader: Reader,
+    pub(crate) writer: Writer,
+    /// What the client sent before it had the answer to its request.
+    pub(crate) early: Vec<u8>,
+    /// The answer to its request, to be written before anything else.
+    pub(crate) held: Vec<u8>,
+}
+
+/// The two ends, and what is under way in each direction.
+pub(crate) fn split(upgraded: Upgraded) -> Wire {
+    match upgraded.downcast::<TokioIo<Held<Watched<Stream>>>>() {
         Ok(parts) => {
             let early = parts.read_buf.to_vec();
-            match parts.io.into_inner().into_inner() {
+            let (stream, held) = parts.io.into_inner().into_parts();
+            let (reader, writer) = match stream.into_inner() {
                 Stream::Plain(socket) => {
                     let (reader, writer) = socket.into_split();
-                    (Reader::Plain(reader), Writer::Plain(writer), early)
+                    (Reader::Plain(reader), Writer::Plain(writer.into()))
                 }
-                layers @ Stream::Tls(_) => layered(Box::new(layers), early),
-            }
+                layers @ Stream::Tls(_) => layered(Box::new(layers)),
+            };
+            Wire { reader, writer, early, held }
         }
         // Whatever else may once be there works too.
-        Err(upgraded) => layered(Box::new(TokioIo::new(upgraded)), Vec::new()),
+        Err(upgraded) => {
+            let (reader, writer) = layered(Box::new(TokioIo::new(upgraded)));
+            Wire { reader, writer, early: Vec::new(), held: Vec::new() }
+        }
     }
 }
 
-fn layered(layers: Box<dyn Duplex>, early: Vec<u8>) -> (Reader, Writer, Vec<u8>) {
+fn layered(layers: Box<dyn Duplex>) -> (Reader, Writer) {
     let layered = Layered(Arc::new(Mutex::new(layers)));
-    (Reader::Layered(layered.clone()), Writer::Layered(layered), early)
+    (Reader::Layered(layered.clone()), Writer::Layered(layered))
 }
 
 impl Reader {
@@ -77,7 +119,7 @@ impl Writer {
     /// [`poll_write`](Self::poll_write), for nobody is woken by this one.
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Plain(socket) => socket.try_write(bytes),
+            Self::Plain(socket) => socket.half()?.try_write(bytes),
             Self::Layered(layered) => {
                 match layered.poll_write(&mut Context::from_waker(Waker::noop()), bytes) {
                     Poll::Ready(written) => written,
@@ -91,6 +133,7 @@ impl Writer {
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(socket) => loop {
+                let socket = socket.half()?;
                 ready!(socket.as_ref().poll_write_ready(cx))?;
                 match socket.try_write(bytes) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
