@@ -42,6 +42,17 @@ pub enum ClusterError {
         /// Why.
         source: std::io::Error,
     },
+    /// Certificates, or a key, cannot be used.
+    #[error("cannot use {path} for the connection to NATS: {why}")]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// A server is the same user at all NATS servers.
+    #[error("the addresses of NATS name different users; a server is the same user at all of them")]
+    Users,
     /// The connection cannot even be tried.
     #[error("cannot connect to NATS: {0}")]
     Connect(String),
