@@ -64,6 +64,8 @@ pub struct ClusterStatus {
     connected: AtomicBool,
     servers: AtomicUsize,
     foreign: AtomicUsize,
+    /// 0 if it is wide enough.
+    narrow: AtomicUsize,
     counts: [AtomicU64; 6],
 }
 
@@ -98,6 +100,11 @@ impl ClusterStatus {
     /// How many servers are heard that have another key or speak another version.
     pub fn foreign(&self) -> usize {
         self.foreign.load(Ordering::Relaxed)
+    }
+
+    /// The largest message that the bus passes, in bytes, if servers may have larger ones for each other.
+    pub fn narrow(&self) -> Option<usize> {
+        Some(self.narrow.load(Ordering::Relaxed)).filter(|most| *most > 0)
     }
 
     /// What has been counted.

@@ -13,6 +13,7 @@ use futures_util::Stream;
 use percent_encoding::percent_decode_str;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use symbolon_core::rendezvous::cluster::MAX_BUS_MESSAGE;
 use tokio::sync::watch;
 
 use super::ClusterError;
@@ -50,6 +51,8 @@ pub(super) struct Status {
     pub(super) connections: u64,
     /// How many messages were lost here because they were not taken in time.
     pub(super) lost: u64,
+    /// The largest message it passes, if a server may have larger ones.
+    pub(super) narrow: Option<usize>,
 }
 
 /// What went wrong on the way to the addresses, said once each until there is a connection.
@@ -193,14 +196,16 @@ impl Bus {
         let _ = self.status.wait_for(|status| *status != known).await;
     }
 
-    /// Asks the library how it is, in case it dropped the event that says so.
+    /// Asks the library how it is, in case it dropped the event that says so, and what the bus can do, for which there is
+    /// no event.
     pub(super) fn check(&self) {
         let up = self.client.connection_state() == State::Connected;
+        let narrow = Some(self.client.max_payload()).filter(|most| up && *most < MAX_BUS_MESSAGE);
         self.noted.send_if_modified(|status| {
-            let changed = status.up != up;
-            status.connections += u64::from(changed && up);
-            status.up = up;
-            changed
+            let before = *status;
+            status.connections += u64::from(up && !before.up);
+            (status.up, status.narrow) = (up, narrow);
+            *status != before
         });
     }
 

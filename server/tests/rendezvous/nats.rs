@@ -244,6 +244,22 @@ async fn rv8_a_bus_takes_a_token_from_its_address_and_one_user_is_the_user_every
 }
 
 #[tokio::test]
+async fn rv8_a_bus_that_passes_too_little_is_an_error_that_the_operator_sees() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = path(folder.path(), "nats.conf");
+    std::fs::write(&config, "max_payload: 65536\n").unwrap();
+    let nats = Nats::with(&["--config", &config]).await;
+    let servers =
+        [(); 2].map(|()| server(folder.path(), &["--nats", &nats.url(), "--admin-listen", "127.0.0.1:0"]));
+    for mut server in servers {
+        let line = server.logged("the bus passes messages of 65536 bytes at most").await;
+        assert!(line.contains("ERROR") && line.contains("`max_payload`"), "{line}");
+        let page = get(&server.admin(), "/").await.1;
+        assert!(page.contains("<td>too narrow: it loses what is over 64.0\u{a0}KiB</td>"), "{page}");
+    }
+}
+
+#[tokio::test]
 async fn rv8_a_server_whose_node_of_the_bus_dies_goes_on_at_another() {
     let folder = tempfile::tempdir().unwrap();
     let port = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
