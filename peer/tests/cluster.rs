@@ -4,55 +4,16 @@
 mod support;
 
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
+use support::processes::Nats;
 use support::{JOIN, deadline, ticket, until};
 use symbolon::{Options, Origin, Peer};
 use symbolon_core::crypto::keys::SignKey;
 use symbolon_server::cluster::ClusterConfig;
 use symbolon_server::{Config, KeySource, Server};
-use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
-
-/// A process of nats-server; killed when dropped.
-struct Nats {
-    child: Child,
-    port: u16,
-}
-
-impl Nats {
-    async fn start() -> Self {
-        let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        let child = Command::new("nats-server")
-            .args(["--addr", "127.0.0.1", "--port", &port.to_string()])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("nats-server is needed for this test: apt-get install nats-server");
-        deadline(async {
-            loop {
-                if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)).await
-                    && stream.read_u8().await.is_ok()
-                {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        })
-        .await;
-        Self { child, port }
-    }
-}
-
-impl Drop for Nats {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// Passes each connection on to the next server in turn; to any other if that one does not answer.
 async fn balance(listener: TcpListener, servers: [SocketAddr; 2], taken: Arc<[AtomicUsize; 2]>) {
@@ -73,15 +34,12 @@ async fn balance(listener: TcpListener, servers: [SocketAddr; 2], taken: Arc<[At
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rv8_peers_at_different_servers_found_and_join_a_room() {
-    let nats = Nats::start().await;
+    let nats = Nats::start();
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let origin: Origin = format!("ws://{}", listener.local_addr().unwrap()).parse().unwrap();
     let key = SignKey::from_secret(&rand::random());
     let server = async || {
-        let cluster = ClusterConfig {
-            nats: vec![format!("nats://127.0.0.1:{}", nats.port).parse().unwrap()],
-            ..ClusterConfig::default()
-        };
+        let cluster = ClusterConfig { nats: vec![nats.url().parse().unwrap()], ..ClusterConfig::default() };
         let (origins, key) = (vec![origin.clone()], KeySource::Given(key.clone()));
         let listen = ([127, 0, 0, 1], 0).into();
         Server::bind(Config { listen, origins, key, cluster, ..Config::default() }).await.unwrap()

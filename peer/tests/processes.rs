@@ -1,54 +1,18 @@
 //! What holds when real processes die: agents and the server are killed with signal 9 and started again.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "support/processes.rs"]
+mod processes;
 #[path = "support/programs.rs"]
 mod programs;
 
-use std::io::{BufRead as _, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-
+use processes::ServerProcess;
 use programs::{Homes, kill};
-
-/// The server's program, built beside the one under test.
-struct ServerProcess {
-    process: Child,
-    listen: String,
-}
-
-impl ServerProcess {
-    fn start(listen: &str, key: &Path) -> Self {
-        let program = Path::new(env!("CARGO_BIN_EXE_symbolon")).with_file_name("symbolon-server");
-        assert!(program.exists(), "build it first: cargo build -p symbolon-server");
-        let mut process = Command::new(program)
-            .args(["--listen", listen, "--log", "error", "--key-file"])
-            .arg(key)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let listen = line.trim().strip_prefix("listening on ws://").expect("it listens").to_owned();
-        Self { process, listen }
-    }
-
-    fn url(&self) -> String {
-        format!("ws://{}", self.listen)
-    }
-}
-
-impl Drop for ServerProcess {
-    fn drop(&mut self) {
-        // Signal 9: no goodbye.
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
 
 const EVERYBODY: [&str; 3] = ["ada", "ben", "cleo"];
 
-fn key_in(homes: &Homes) -> std::path::PathBuf {
-    homes.path("server.key")
+fn serve(listen: &str, homes: &Homes) -> ServerProcess {
+    ServerProcess::start(listen, &homes.path("server.key"), &[""; 0])
 }
 
 /// A room of three, everybody linked with everybody.
@@ -79,7 +43,7 @@ fn links(homes: &Homes, name: &str) -> usize {
 #[test]
 fn me2_edits_reach_everybody_with_the_server_process_killed() {
     let homes = Homes::new();
-    let server = ServerProcess::start("127.0.0.1:0", &key_in(&homes));
+    let server = serve("127.0.0.1:0", &homes);
     three(&homes, &server);
     drop(server);
     for name in EVERYBODY {
@@ -101,7 +65,7 @@ fn me2_edits_reach_everybody_with_the_server_process_killed() {
 #[test]
 fn me3_killed_agents_and_a_killed_server_find_each_other_again_and_lose_nothing() {
     let homes = Homes::new();
-    let server = ServerProcess::start("127.0.0.1:0", &key_in(&homes));
+    let server = serve("127.0.0.1:0", &homes);
     let listen = server.listen.clone();
     three(&homes, &server);
     write(&homes, "ada", "[before]");
@@ -114,7 +78,7 @@ fn me3_killed_agents_and_a_killed_server_find_each_other_again_and_lose_nothing(
     write(&homes, "ben", "[by ben alone]");
     kill(homes.agent("ada"));
     write(&homes, "ada", "[by ada after her death]");
-    let _server = ServerProcess::start(&listen, &key_in(&homes));
+    let _server = serve(&listen, &homes);
     for name in EVERYBODY {
         homes.run(name, &["wait", "plans", "--members", "3", "--timeout", "60s"]).done();
         for text in ["[before]", "[while ben was dead]", "[by ben alone]", "[by ada after her death]"] {
@@ -129,7 +93,7 @@ fn me3_killed_agents_and_a_killed_server_find_each_other_again_and_lose_nothing(
 #[test]
 fn st9_an_edit_that_returned_0_survives_a_kill_right_after_it() {
     let homes = Homes::new();
-    let server = ServerProcess::start("127.0.0.1:0", &key_in(&homes));
+    let server = serve("127.0.0.1:0", &homes);
     homes.run("ada", &["create", "plans", "--server", &server.url()]).done();
     let mut expected = String::new();
     for n in 0..12 {
@@ -145,7 +109,7 @@ fn st9_an_edit_that_returned_0_survives_a_kill_right_after_it() {
 #[test]
 fn ad4_a_third_peer_is_admitted_with_the_inviters_agent_killed() {
     let homes = Homes::new();
-    let server = ServerProcess::start("127.0.0.1:0", &key_in(&homes));
+    let server = serve("127.0.0.1:0", &homes);
     homes.run("ada", &["create", "plans", "--server", &server.url()]).done();
     let for_ben = homes.run("ada", &["--json", "invite", "plans"]).json();
     homes.run("ben", &["join", for_ben["ticket"].as_str().unwrap()]).done();

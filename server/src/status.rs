@@ -106,9 +106,13 @@ pub(crate) fn page(control: &Control) -> String {
     }
     if let Some(cluster) = &shared.cluster {
         let counts = cluster.counts();
-        let reached = if cluster.is_connected() { "reached" } else { "not reached" };
+        let reached = match (cluster.is_connected(), cluster.narrow()) {
+            (true, None) => "reached".to_owned(),
+            (true, Some(most)) => format!("too narrow: it loses what is over {}", size(most as u64)),
+            (false, _) => "not reached".to_owned(),
+        };
         let cluster = [
-            row("the bus is", reached.to_owned()),
+            row("the bus is", reached),
             row("other servers", grouped(cluster.servers() as u64)),
             row("servers with another key", grouped(cluster.foreign() as u64)),
             row(

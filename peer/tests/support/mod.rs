@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod client;
+pub mod processes;
 pub mod proxy;
 pub mod puppet;
 

@@ -42,6 +42,17 @@ pub enum ClusterError {
         /// Why.
         source: std::io::Error,
     },
+    /// Certificates, or a key, cannot be used.
+    #[error("cannot use {path} for the connection to NATS: {why}")]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// A server is the same user at all NATS servers.
+    #[error("the addresses of NATS name different users; a server is the same user at all of them")]
+    Users,
     /// The connection cannot even be tried.
     #[error("cannot connect to NATS: {0}")]
     Connect(String),
@@ -53,6 +64,8 @@ pub struct ClusterStatus {
     connected: AtomicBool,
     servers: AtomicUsize,
     foreign: AtomicUsize,
+    /// 0 if it is wide enough.
+    narrow: AtomicUsize,
     counts: [AtomicU64; 6],
 }
 
@@ -87,6 +100,11 @@ impl ClusterStatus {
     /// How many servers are heard that have another key or speak another version.
     pub fn foreign(&self) -> usize {
         self.foreign.load(Ordering::Relaxed)
+    }
+
+    /// The largest message that the bus passes, in bytes, if servers may have larger ones for each other.
+    pub fn narrow(&self) -> Option<usize> {
+        Some(self.narrow.load(Ordering::Relaxed)).filter(|most| *most > 0)
     }
 
     /// What has been counted.

@@ -1,14 +1,19 @@
 //! The bus. The only file that knows the library for it.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_nats::connection::State;
-use async_nats::{Client, ConnectOptions, Event, ServerAddr, Subscriber};
+use async_nats::{Client, ConnectOptions, Event, Server, ServerAddr, Subscriber};
 use futures_util::Stream;
 use percent_encoding::percent_decode_str;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use symbolon_core::rendezvous::cluster::MAX_BUS_MESSAGE;
 use tokio::sync::watch;
 
 use super::ClusterError;
@@ -46,9 +51,20 @@ pub(super) struct Status {
     pub(super) connections: u64,
     /// How many messages were lost here because they were not taken in time.
     pub(super) lost: u64,
-    /// Whether it was said that there is no connection.
-    complained: bool,
+    /// The largest message it passes, if a server may have larger ones.
+    pub(super) narrow: Option<usize>,
 }
+
+/// What went wrong on the way to the addresses, said once each until there is a connection.
+#[derive(Debug, Default)]
+struct Troubles {
+    /// How often each address has failed.
+    failed: BTreeMap<String, usize>,
+    said: BTreeSet<(String, String)>,
+}
+
+/// What is said until there is a connection, at most.
+const MOST_SAID: usize = 64;
 
 /// What comes in under one subject. Given up when dropped.
 #[derive(Debug)]
@@ -62,7 +78,12 @@ pub(super) struct Down;
 pub(super) fn place(text: &str) -> Option<String> {
     let address: ServerAddr = text.parse().ok()?;
     let known = matches!(address.scheme(), "nats" | "tls") && !address.host().is_empty();
-    known.then(|| format!("{}://{}:{}", address.scheme(), address.host(), address.port()))
+    known.then(|| shown(&address))
+}
+
+/// Without what is secret.
+fn shown(address: &ServerAddr) -> String {
+    format!("{}://{}:{}", address.scheme(), address.host(), address.port())
 }
 
 /// Reads what the configuration names.
@@ -81,31 +102,59 @@ pub(super) fn prepare(config: &ClusterConfig) -> Result<Options, ClusterError> {
             // Servers that lost the same bus do not come back in step.
             pause.min(LONGEST_PAUSE).mul_f64(rand::random_range(0.5..=1.0))
         });
-    let addresses = config.nats.iter().filter_map(|url| url.secret_text().parse::<ServerAddr>().ok());
-    for address in addresses {
-        let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-        options = match (address.username(), address.password()) {
-            (None, _) => options,
-            (Some(token), None) => options.token(plain(token)),
-            (Some(user), Some(password)) => options.user_and_password(plain(user), plain(password)),
-        };
-    }
+    let addresses: Vec<ServerAddr> =
+        config.nats.iter().filter_map(|url| url.secret_text().parse().ok()).collect();
+    let mut users: Vec<_> =
+        addresses.iter().map(|address| (address.username(), address.password())).collect();
+    users.retain(|(name, _)| name.is_some());
+    users.dedup();
+    let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    options = match users[..] {
+        [] | [(None, _)] => options,
+        [(Some(token), None)] => options.token(plain(token)),
+        [(Some(user), Some(password))] => options.user_and_password(plain(user), plain(password)),
+        _ => return Err(ClusterError::Users),
+    };
     if let Some(path) = &config.credentials {
         let unusable = |source| ClusterError::Credentials { path: path.clone(), source };
         let text = std::fs::read_to_string(path).map_err(unusable)?;
         options = options.credentials(&text).map_err(unusable)?;
     }
-    // TLS is asked for by the address, or by the bus itself.
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
+    let mut tls = addresses.iter().any(ServerAddr::tls_required);
     if let Some(path) = &config.ca {
+        read_certificates(path)?;
         options = options.add_root_certificates(path.clone());
+        tls = true;
     }
     if let (Some(certificate), Some(key)) = (&config.certificate, &config.certificate_key) {
+        read_certificates(certificate)?;
+        PrivateKeyDer::from_pem_file(key).map_err(|error| no_pem(key, &error))?;
         options = options.add_client_certificate(certificate.clone(), key.clone());
+        tls = true;
+    }
+    if tls {
+        // A bus first says without TLS what it offers, and where else it can be reached: whoever sits in between must
+        // neither talk a server out of TLS nor lead it elsewhere.
+        options = options.require_tls(true).ignore_discovered_servers();
     }
     Ok(Options(options))
+}
+
+/// The library reads them at each attempt, and goes on trying with what cannot be read.
+fn read_certificates(path: &Path) -> Result<(), ClusterError> {
+    let certificates = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    match certificates {
+        Ok(certificates) if certificates.is_empty() => Err(no_pem(path, &"there is no certificate in it")),
+        Ok(_) => Ok(()),
+        Err(error) => Err(no_pem(path, &error)),
+    }
+}
+
+fn no_pem(path: &Path, why: &dyn std::fmt::Display) -> ClusterError {
+    ClusterError::Pem { path: path.to_owned(), why: why.to_string() }
 }
 
 impl Bus {
@@ -115,11 +164,21 @@ impl Bus {
         let noted = Arc::new(noted);
         let sender = Arc::clone(&noted);
         let addresses: Vec<&str> = config.nats.iter().map(super::NatsUrl::secret_text).collect();
+        let troubles = Arc::new(Mutex::new(Troubles::default()));
+        let failing = Arc::clone(&troubles);
         let client = options
             .0
             .event_callback(move |event| {
+                if event == Event::Connected {
+                    troubles.lock().unwrap_or_else(PoisonError::into_inner).said.clear();
+                }
                 note(&sender, &event);
                 std::future::ready(())
+            })
+            // Asked before each round of attempts, with what came of those before. Which is next is the library's choice.
+            .reconnect_to_server_callback(move |servers, _| {
+                failing.lock().unwrap_or_else(PoisonError::into_inner).look(&servers);
+                std::future::ready(None)
             })
             .connect(addresses)
             .await
@@ -137,14 +196,16 @@ impl Bus {
         let _ = self.status.wait_for(|status| *status != known).await;
     }
 
-    /// Asks the library how it is, in case it dropped the event that says so.
+    /// Asks the library how it is, in case it dropped the event that says so, and what the bus can do, for which there is
+    /// no event.
     pub(super) fn check(&self) {
         let up = self.client.connection_state() == State::Connected;
+        let narrow = Some(self.client.max_payload()).filter(|most| up && *most < MAX_BUS_MESSAGE);
         self.noted.send_if_modified(|status| {
-            let changed = status.up != up;
-            status.connections += u64::from(changed && up);
-            status.up = up;
-            changed
+            let before = *status;
+            status.connections += u64::from(up && !before.up);
+            (status.up, status.narrow) = (up, narrow);
+            *status != before
         });
     }
 
@@ -186,21 +247,45 @@ fn note(sender: &watch::Sender<Status>, event: &Event) {
     match event {
         Event::Connected => sender.send_modify(|status| {
             status.up = true;
-            status.complained = false;
             status.connections += 1;
         }),
         Event::Disconnected | Event::Closed => sender.send_modify(|status| status.up = false),
         Event::SlowConsumer(_) => sender.send_modify(|status| status.lost += 1),
         // A refusal says who was refused, not the secret.
         Event::ServerError(error) => tracing::warn!(%error, "the bus complains"),
-        Event::ClientError(error) => {
-            let first = |status: &mut Status| !std::mem::replace(&mut status.complained, true);
-            if sender.send_if_modified(first) {
-                tracing::warn!(%error, "the bus cannot be reached; trying until it can");
+        // That an attempt failed; `Troubles` says why.
+        Event::ClientError(_) | Event::LameDuckMode | Event::Draining => {}
+    }
+}
+
+impl Troubles {
+    fn look(&mut self, servers: &[Server]) {
+        for server in servers {
+            let place = shown(&server.addr);
+            let before = self.failed.insert(place.clone(), server.failed_attempts).unwrap_or_default();
+            let Some(error) = server.last_error.as_ref().filter(|_| server.failed_attempts > before) else {
+                continue;
+            };
+            if self.said.len() < MOST_SAID && self.said.insert((place.clone(), error.clone())) {
+                tracing::warn!(
+                    "the bus cannot be reached at {place}: {error}{}; trying until it can",
+                    advice(error)
+                );
             }
         }
-        Event::LameDuckMode | Event::Draining => {}
     }
+}
+
+/// What to do about an error of the library, if that is not plain from its words.
+fn advice(error: &str) -> &'static str {
+    let advices = [
+        ("authorization violation", ": it does not take this server's user, token or credentials file"),
+        ("UnknownIssuer", ": name the authority of its certificate with `cluster.nats_ca`"),
+        ("not valid for name", ": its certificate is for another name than the address has"),
+        ("CertificateRequired", ": it wants a certificate, `cluster.nats_certificate`"),
+        ("corrupt message", ": it does not speak TLS"),
+    ];
+    advices.iter().find(|(words, _)| error.contains(words)).map_or("", |(_, advice)| advice)
 }
 
 impl Stream for Subscription {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::FutureExt as _;
 use futures_util::stream::{AbortHandle, Abortable, SelectAll, StreamExt as _};
 use symbolon_core::id::Topic;
-use symbolon_core::rendezvous::cluster::{Cluster, ClusterOutput, Identity, Noted, Subject};
+use symbolon_core::rendezvous::cluster::{Cluster, ClusterOutput, Identity, MAX_BUS_MESSAGE, Noted, Subject};
 use tokio::sync::oneshot;
 
 use super::link::{Deed, Link};
@@ -129,6 +129,13 @@ impl Task {
             tracing::warn!(messages = self.known.lost - before.lost, "the bus was not read fast enough");
             self.machine.handle_loss(now);
         }
+        if let Some(most) = self.known.narrow.filter(|_| self.known.narrow != before.narrow) {
+            self.show();
+            tracing::error!(
+                "the bus passes messages of {most} bytes at most, and servers send each other up to {MAX_BUS_MESSAGE}: \
+                 larger ones are lost; let `max_payload` of NATS be at least as much"
+            );
+        }
         if !self.known.up && self.machine.is_up() {
             tracing::warn!("the bus is gone; clients of other servers are out of reach");
             self.machine.handle_down();
@@ -189,6 +196,7 @@ impl Task {
         self.status.connected.store(self.machine.is_up(), Ordering::Relaxed);
         self.status.servers.store(self.machine.servers(), Ordering::Relaxed);
         self.status.foreign.store(self.machine.foreign(), Ordering::Relaxed);
+        self.status.narrow.store(self.known.narrow.unwrap_or_default(), Ordering::Relaxed);
         let values = [
             self.messages_in,
             self.messages_out,

@@ -449,7 +449,7 @@ static CLUSTER: Section = Section {
             "nats",
             Vec<NatsUrl>,
             config.cluster.nats,
-            "NATS servers: nats://HOST:4222 or tls://HOST:4222, with USER:PASSWORD@ or TOKEN@ before the host if need be."
+            "NATS servers, of which one is used at a time: nats://HOST:4222 or tls://HOST:4222, with USER:PASSWORD@ or TOKEN@ before the host if need be, the same for all. With one tls://, or one of the certificates below, nothing is said without TLS."
         )
         .secret()
         .example(r#"["nats://127.0.0.1:4222"]"#),
@@ -475,7 +475,7 @@ static CLUSTER: Section = Section {
             "nats-credentials",
             Option<PathBuf>,
             config.cluster.credentials,
-            "A NATS credentials file, with a JWT and a seed."
+            "A NATS credentials file (`.creds`), with a JWT and a seed."
         )
         .example(r#""/etc/symbolon/nats.creds""#),
         field!(

@@ -75,7 +75,7 @@ impl Nats {
         format!("127.0.0.1:{}", self.port)
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("nats://{}", self.address())
     }
 }

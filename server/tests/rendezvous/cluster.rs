@@ -306,7 +306,10 @@ async fn rv8_a_bus_that_asks_who_one_is_is_told_and_the_log_has_no_secret() {
     a.enter(topic(1), b"a").await;
     b.enter_and_meet(topic(1), b"b", &[(&a, b"a")]).await;
     within(async {
-        while !std::fs::read_to_string(&wrong_log).unwrap().contains("cannot be reached") {
+        while !std::fs::read_to_string(&wrong_log)
+            .unwrap()
+            .contains("authorization violation: it does not take")
+        {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     })

@@ -12,6 +12,7 @@ mod floods;
 mod limits;
 mod liveness;
 mod logs;
+mod nats;
 mod page;
 mod proxies;
 mod rooms;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use symbolon_core::signal::{Bytes, ClientMessage, ServerMessage};
@@ -18,6 +18,7 @@ use crate::support::{Client, DEADLINE, ServerProcess, get, topic, within};
 /// An authority, and a certificate of it for this machine.
 pub(crate) struct Authority {
     root: CertificateDer<'static>,
+    root_pem: String,
     certificate: String,
     key: String,
 }
@@ -26,19 +27,23 @@ impl Authority {
     pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let name = format!("authority {:016x}", rand::random::<u64>());
+        params.distinguished_name.push(DnType::CommonName, name);
         let root_key = KeyPair::generate().unwrap();
         let root = params.self_signed(&root_key).unwrap();
         let issuer = Issuer::new(params, root_key);
         let key = KeyPair::generate().unwrap();
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
         let leaf = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
-        Self { root: root.der().clone(), certificate: leaf.pem(), key: key.serialize_pem() }
+        let (root, root_pem) = (root.der().clone(), root.pem());
+        Self { root, root_pem, certificate: leaf.pem(), key: key.serialize_pem() }
     }
 
     pub(crate) fn write(&self, folder: &Path) {
         std::fs::create_dir_all(folder).unwrap();
         std::fs::write(folder.join("fullchain.pem"), &self.certificate).unwrap();
         std::fs::write(folder.join("privkey.pem"), &self.key).unwrap();
+        std::fs::write(folder.join("ca.pem"), &self.root_pem).unwrap();
     }
 
     /// A client that believes this authority and nobody else.
