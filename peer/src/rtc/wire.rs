@@ -83,10 +83,11 @@ pub(super) async fn live(
 ) {
     let settings = ending.shared.settings.clone();
     let runtime = Arc::new(Tamed::new());
-    let (observer, observed) = observe();
     ending.count();
     let mut addresses = settings.bind.clone().unwrap_or_else(local_addresses);
     addresses.truncate(MAX_ADDRESSES);
+    // A relay alone shows nobody this machine's own.
+    let (observer, observed) = observe(if settings.relay_only { usize::MAX } else { addresses.len() });
     let (ice, bridges) = Bridges::build(ice, &addresses, &settings.roots).await;
     // Relays take round trips, each of which the driver loop must notice; nothing else does before both sides speak.
     runtime.pace.gathering(!ice.is_empty());
@@ -187,28 +188,40 @@ struct Observed {
 struct Found {
     candidates: mpsc::Receiver<String>,
     gathered: Arc<SetOnce<()>>,
+    /// How many of this machine's own are still to come, unless one cannot be used.
+    awaited: usize,
 }
 
 impl Found {
     /// Waits for this machine's own addresses, which come all at once; those that servers tell come later, one by one.
     async fn own(&mut self, early: &mut Vec<String>) {
-        tokio::select! {
-            Some(candidate) = self.candidates.recv() => early.push(candidate),
-            () = self.gathered.wait() => return,
-        }
-        while let Ok(Some(candidate)) = tokio::time::timeout(QUIET, self.candidates.recv()).await {
-            early.push(candidate);
+        while self.awaited > 0 {
+            let quiet = async {
+                match early.len() {
+                    0 => std::future::pending().await,
+                    _ => tokio::time::sleep(QUIET).await,
+                }
+            };
+            tokio::select! {
+                biased;
+                Some(candidate) = self.candidates.recv() => {
+                    self.awaited -= usize::from(candidate.contains(" typ host"));
+                    early.push(candidate);
+                }
+                () = self.gathered.wait() => return,
+                () = quiet => return,
+            }
         }
     }
 }
 
-fn observe() -> (Observer, Observed) {
+fn observe(awaited: usize) -> (Observer, Observed) {
     let (found, candidates) = mpsc::channel(CANDIDATES);
     let (channel, channels) = mpsc::channel(1);
     let (gathered, fault) = (Arc::new(SetOnce::new()), Arc::new(SetOnce::new()));
     let observer =
         Observer { found, channels: channel, gathered: Arc::clone(&gathered), fault: Arc::clone(&fault) };
-    (observer, Observed { found: Found { candidates, gathered }, channels, fault })
+    (observer, Observed { found: Found { candidates, gathered, awaited }, channels, fault })
 }
 
 #[async_trait::async_trait]
