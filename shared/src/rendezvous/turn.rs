@@ -1,4 +1,4 @@
-//! Credentials for TURN servers, by the convention of the "REST API for access to TURN services" (PROTOCOL §5.9).
+//! Credentials for TURN servers, by the convention of the "REST API for access to TURN services" (PROTOCOL §5.10).
 
 use std::time::Duration;
 

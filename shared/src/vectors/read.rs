@@ -178,7 +178,16 @@ pub(super) fn sign_in(file: &Value) -> Result<usize, String> {
     let granted = super::granted(text(file, "turn_secret")?, life, time, &hello.session);
     is(file, "ice_servers", granted)?;
     is(file, "hello", ClientMessage::Hello(hello).encode())?;
-    Ok(3)
+    let messages = each(file, "messages", |vector| {
+        let written = text(vector, "text")?;
+        let again = match text(vector, "by")? {
+            "client" => ClientMessage::decode(written).map_err(said)?.encode(),
+            "server" => ServerMessage::decode(written).map_err(said)?.encode(),
+            other => return Err(format!("nobody is called {other}")),
+        };
+        is(vector, "text", again)
+    })?;
+    Ok(3 + messages)
 }
 
 pub(super) fn mesh(file: &Value) -> Result<usize, String> {

@@ -13,7 +13,9 @@ use crate::frames::{ChainId, Frame, Frontier, Log};
 use crate::id::{Nonce, RoomId};
 use crate::mesh::{Item, Knowledge, Message, Relay};
 use crate::presence::Presence;
-use crate::signal::{Challenge, ClientMessage, Hello, ServerMessage};
+use crate::signal::{
+    Bytes, Challenge, ClientMessage, Hello, IceServer, Limits, Present, Refusal, RefusalCode, ServerMessage,
+};
 use crate::ticket::{Ticket, TicketServer};
 use crate::topology::LinkList;
 
@@ -164,7 +166,45 @@ pub(super) fn sign_in() -> Value {
         "turn_life_s": 3600,
         "turn_time_s": TIME / 1000,
         "ice_servers": crate::vectors::granted("north", 3600, TIME / 1000, &SignKey::from_secret(&[3; 32]).session()),
+        "messages": signed_in(),
     })
+}
+
+/// What is said once somebody is signed in, as texts with who says it.
+fn signed_in() -> Vec<Value> {
+    let (topic, session, peer) = (secret().topic(), session(0x41), session(0x42));
+    let (announcement, body) = (Bytes(vec![5; 136]), Bytes((0..=255).collect()));
+    let ice_servers = vec![IceServer {
+        urls: vec!["stun:rooms.example.org:3478".to_owned()],
+        username: String::new(),
+        credential: String::new(),
+    }];
+    let limits = Limits { message: 98_304, rooms: 64, clients_per_room: 256 };
+    let refusal =
+        Refusal { code: RefusalCode::Full, message: "the server is full; \"later\" may do ✓".to_owned() };
+    let present = Present { session: peer, announcement: announcement.clone() };
+    let client = [
+        ClientMessage::Enter { topic, announcement: announcement.clone() },
+        ClientMessage::Signal { topic, to: peer, body: body.clone() },
+        ClientMessage::Leave { topic },
+    ];
+    let server = [
+        ServerMessage::Welcome {
+            ice_servers: ice_servers.clone(),
+            limits: limits.clone(),
+            drain_after: None,
+        },
+        ServerMessage::Welcome { ice_servers, limits, drain_after: Some(10) },
+        ServerMessage::Entered { topic, peers: Vec::new() },
+        ServerMessage::Entered { topic, peers: vec![present] },
+        ServerMessage::Arrived { topic, session, announcement },
+        ServerMessage::Signal { topic, from: session, body },
+        ServerMessage::Left { topic, session },
+        ServerMessage::Drain { drain_after: 10 },
+        ServerMessage::Error(refusal),
+    ];
+    let client = client.iter().map(|message| json!({ "by": "client", "text": message.encode() }));
+    client.chain(server.iter().map(|message| json!({ "by": "server", "text": message.encode() }))).collect()
 }
 
 pub(super) fn admission() -> Value {
