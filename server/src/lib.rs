@@ -34,7 +34,7 @@
 //! - `metrics`: what is counted.
 //! - `admin`: the operator's own listener: metrics, health, a page of what goes on.
 //! - `listen`: the accept loop and HTTP.
-//! - `stall`: finds readers of the page that do not read.
+//! - `http`: the stream under HTTP, which finds readers of the page that do not read.
 //! - `ws`: WebSocket, without I/O.
 //! - `wire`: a client's byte stream after the upgrade.
 //! - `client`: the loop that drives one client's machine.
@@ -54,7 +54,7 @@ pub mod config;
 mod control;
 mod door;
 mod gate;
-mod held;
+mod http;
 pub mod key;
 mod listen;
 mod metrics;
@@ -62,7 +62,6 @@ pub mod options;
 mod outbox;
 pub mod proxy;
 mod registry;
-mod stall;
 mod status;
 mod stream;
 pub mod tls;

@@ -21,6 +21,7 @@ use symbolon_core::origin;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
+use crate::ServerError;
 use crate::budget::Budget;
 use crate::client::{self, Shared};
 use crate::clock::Clock;
@@ -29,14 +30,12 @@ use crate::config::Config;
 use crate::control::Control;
 use crate::door::Seat;
 use crate::gate::Gate;
-use crate::held::{Held, Hold};
+use crate::http::{self, Hold, HttpStream};
 use crate::metrics::{self, ACCEPTED, Metrics, TURNED};
 use crate::registry::Registry;
-use crate::stall::Watched;
 use crate::stream::Stream;
 use crate::turn::TurnServer;
 use crate::ws::handshake;
-use crate::{ServerError, stall};
 
 /// From the connection, or from the last answer, to the end of the next request's head.
 pub(crate) const HEAD_WITHIN: Duration = Duration::from_secs(10);
@@ -193,9 +192,7 @@ impl Listening {
                     return tracing::debug!(%reason, "a connection does not get to HTTP");
                 }
             };
-            let (stream, stalled) = stall::watch(stream, read_within);
-            let hold = Hold::default();
-            let stream = Held::new(stream, hold.clone());
+            let (stream, hold, stalled) = http::watch(stream, read_within);
             let visit = Visit { seat: Arc::new(seat), address, gate, shared, hold };
             answer(stream, stalled, router, visit, stopped).await;
         });
@@ -204,7 +201,7 @@ impl Listening {
 
 /// Answers HTTP requests until the connection ends or becomes a WebSocket.
 async fn answer(
-    stream: Held<Watched<Stream>>,
+    stream: HttpStream<Stream>,
     stalled: impl Future<Output = ()>,
     router: Router,
     visit: Visit,

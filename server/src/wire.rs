@@ -10,8 +10,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-use crate::held::Held;
-use crate::stall::Watched;
+use crate::http::HttpStream;
 use crate::stream::Stream;
 
 /// Where the client's task reads.
@@ -76,11 +75,11 @@ pub(crate) struct Wire {
 
 /// The two ends, and what is under way in each direction.
 pub(crate) fn split(upgraded: Upgraded) -> Wire {
-    match upgraded.downcast::<TokioIo<Held<Watched<Stream>>>>() {
+    match upgraded.downcast::<TokioIo<HttpStream<Stream>>>() {
         Ok(parts) => {
             let early = parts.read_buf.to_vec();
             let (stream, held) = parts.io.into_inner().into_parts();
-            let (reader, writer) = match stream.into_inner() {
+            let (reader, writer) = match stream {
                 Stream::Plain(socket) => {
                     let (reader, writer) = socket.into_split();
                     (Reader::Plain(reader), Writer::Plain(writer.into()))

@@ -189,11 +189,7 @@ fn signed_in() -> Vec<Value> {
         ClientMessage::Leave { topic },
     ];
     let server = [
-        ServerMessage::Welcome {
-            ice_servers: ice_servers.clone(),
-            limits: limits.clone(),
-            drain_after: None,
-        },
+        ServerMessage::Welcome { ice_servers: ice_servers.clone(), limits, drain_after: None },
         ServerMessage::Welcome { ice_servers, limits, drain_after: Some(10) },
         ServerMessage::Entered { topic, peers: Vec::new() },
         ServerMessage::Entered { topic, peers: vec![present] },
