@@ -1,9 +1,10 @@
-//! `symbolon-server`: what it is told, logs, signals.
+//! `symbolon-server`: what it is told, logs, signals, and what it tells its supervisor.
 
 mod health;
 mod logs;
 mod reload;
 mod signals;
+mod supervisor;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -15,6 +16,7 @@ use symbolon_server::options::{Given, Loaded, document};
 
 use logs::Logs;
 use signals::{Signal, Signals};
+use supervisor::Phase;
 
 /// Gives memory back within a quarter of a minute after clients have gone; the system's own keeps it for ever.
 #[cfg(target_os = "linux")]
@@ -97,14 +99,20 @@ async fn serve(given: &Given, mut loaded: Loaded, logs: &Logs) -> Result<(), Box
         tracing::warn!("this program was built without the page; `cargo xtask web` makes it");
     }
     tracing::info!("ready");
+    supervisor::tell(Phase::Ready);
     let signal = loop {
         match signals.next().await {
-            Signal::Reload => loaded = reload::reload(given, loaded, &server, logs),
+            Signal::Reload => {
+                supervisor::tell(Phase::Reloading);
+                loaded = reload::reload(given, loaded, &server, logs);
+                supervisor::tell(Phase::Ready);
+            }
             last => break last,
         }
     };
     let over = loaded.settings.drain;
     if signal == Signal::Drain && !over.is_zero() {
+        supervisor::tell(Phase::Draining);
         tracing::info!("telling clients to go elsewhere; another signal ends it at once");
         tokio::select! {
             () = server.drain(over) => {}
@@ -112,6 +120,7 @@ async fn serve(given: &Given, mut loaded: Loaded, logs: &Logs) -> Result<(), Box
         }
     }
     tracing::info!("stopping");
+    supervisor::tell(Phase::Stopping);
     tokio::select! {
         stopped = server.shutdown() => stopped?,
         () = signals.last() => return Ok(()),

@@ -18,6 +18,7 @@ mod proxies;
 mod rooms;
 mod sign_in;
 mod stopping;
+mod supervisor;
 mod support;
 mod tls;
 mod turn;

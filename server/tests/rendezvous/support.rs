@@ -44,7 +44,7 @@ impl ServerProcess {
 
     /// With exactly these options and a port of its own.
     pub(crate) fn start_with(options: &[&str]) -> Self {
-        Self::spawn(options, Stdio::inherit())
+        Self::spawn(options, Stdio::inherit(), None)
     }
 
     /// As [`start`](Self::start), with its log lines kept.
@@ -54,7 +54,7 @@ impl ServerProcess {
 
     /// As [`start_with`](Self::start_with), with its log lines kept.
     pub(crate) fn start_heard_with(options: &[&str]) -> Self {
-        let mut server = Self::spawn(options, Stdio::piped());
+        let mut server = Self::spawn(options, Stdio::piped(), None);
         let stderr = BufReader::new(server.child.stderr.take().unwrap());
         let (sender, lines) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
@@ -70,13 +70,19 @@ impl ServerProcess {
 
     /// With what it logs in a file.
     pub(crate) fn start_logging(options: &[&str], log: &Path) -> Self {
-        Self::spawn(options, std::fs::File::create(log).unwrap().into())
+        Self::spawn(options, std::fs::File::create(log).unwrap().into(), None)
     }
 
-    fn spawn(options: &[&str], stderr: Stdio) -> Self {
+    /// Under a supervisor that listens at this socket.
+    pub(crate) fn start_supervised(options: &[&str], socket: &Path) -> Self {
+        Self::spawn(options, Stdio::null(), Some(socket))
+    }
+
+    fn spawn(options: &[&str], stderr: Stdio, supervisor: Option<&Path>) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_symbolon-server"))
             .args(["--listen", "127.0.0.1:0"])
             .args(options)
+            .envs(supervisor.map(|socket| ("NOTIFY_SOCKET", socket)))
             .stdout(Stdio::piped())
             .stderr(stderr)
             .spawn()
