@@ -12,9 +12,11 @@ use minicbor::Encoder;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use support::client::Client;
 use support::proxy::{Frame, PROOF, Verdict, signals};
-use support::{FOR_ONE_LINK, JOIN, SHORT, World, deadline, linked, ticket, unix_ms, until};
+use support::{
+    FOR_ONE_LINK, JOIN, SHORT, World, code, counters, deadline, linked, session, ticket, unix_ms, until,
+};
 use symbolon::rtc::{Rtc, RtcEvent, Settings};
-use symbolon::{Counters, InviteRequest, Peer, RoomId, Ticket};
+use symbolon::{InviteRequest, Peer, RoomId, Ticket};
 use symbolon_core::admission::{announce, announce_nothing};
 use symbolon_core::crypto::Rng;
 use symbolon_core::crypto::keys::{BoxKey, BoxSecret, DeviceKeys, RoomSecret};
@@ -23,18 +25,6 @@ use symbolon_core::id::SessionId;
 use symbolon_core::link::{Kind, Signal, prologue};
 use symbolon_core::record::{Author, Policy, Record};
 use symbolon_core::signal::ServerMessage;
-
-async fn session(peer: &Peer) -> SessionId {
-    peer.servers().await.unwrap()[0].session.expect("signed in")
-}
-
-async fn counters(peer: &Peer) -> Counters {
-    peer.counters().await.unwrap()
-}
-
-fn code(result: Result<RoomId, symbolon::Error>) -> &'static str {
-    result.expect_err("nobody may be let in").code()
-}
 
 fn changed(ticket: &Ticket, change: impl FnOnce(&mut Ticket)) -> Ticket {
     let mut ticket = ticket.clone();

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use support::client::Client;
 use support::processes::{Nats, ServerProcess};
 use support::proxy::{Frame, Proxy};
-use support::{FOR_ONE_LINK, JOIN, deadline, link_down, ticket, until, until_signed_in};
+use support::{FOR_ONE_LINK, JOIN, deadline, link_down, session, ticket, until, until_signed_in};
 use symbolon::{Options, Origin, Peer, RoomId};
 use symbolon_core::id::SessionId;
 use symbolon_core::signal::{RefusalCode, ServerMessage};
@@ -103,10 +103,6 @@ fn welcomed(frames: &[Frame], connections: impl Fn(usize) -> bool) -> BTreeSet<S
     let welcomes = |frame: &&Frame| matches!(frame.server(), Some(ServerMessage::Welcome { .. }));
     let here = frames.iter().filter(|frame| connections(frame.connection)).filter(welcomes);
     here.filter_map(|frame| frame.session).collect()
-}
-
-async fn session(peer: &Peer) -> SessionId {
-    peer.servers().await.unwrap()[0].session.expect("it is signed in")
 }
 
 #[tokio::test(flavor = "multi_thread")]

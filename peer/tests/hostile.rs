@@ -10,9 +10,10 @@ use support::client::Client;
 use support::proxy::{FIRST_IK, FIRST_KK, PROOF, Proxy, SECOND, Verdict, announcements, signals};
 use support::puppet::Puppet;
 use support::{
-    FOR_ONE_LINK, JOIN, SHORT, World, deadline, link_down, linked, ticket, until, until_signed_in,
+    FOR_ONE_LINK, JOIN, SHORT, World, code, counters, deadline, link_down, linked, session, ticket, until,
+    until_signed_in,
 };
-use symbolon::{Counters, Peer, RoomId};
+use symbolon::Peer;
 use symbolon_core::admission::announce_nothing;
 use symbolon_core::crypto::Rng;
 use symbolon_core::id::{SessionId, Topic};
@@ -21,18 +22,6 @@ use symbolon_core::signal::{Bytes, ServerMessage};
 use symbolon_server::key::KeySource;
 use symbolon_server::{Config, Server};
 use tokio_tungstenite::tungstenite::Message;
-
-async fn session(peer: &Peer) -> SessionId {
-    peer.servers().await.unwrap()[0].session.expect("signed in")
-}
-
-async fn counters(peer: &Peer) -> Counters {
-    peer.counters().await.unwrap()
-}
-
-fn code(result: Result<RoomId, symbolon::Error>) -> &'static str {
-    result.expect_err("this cannot work").code()
-}
 
 fn signal(topic: Topic, from: SessionId, body: &[u8]) -> ServerMessage {
     ServerMessage::Signal { topic, from, body: Bytes(body.to_vec()) }

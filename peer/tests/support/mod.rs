@@ -9,8 +9,9 @@ pub mod puppet;
 use std::future::Future;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use symbolon::{InviteRequest, Options, Origin, Peer, PeerEvent, RoomId, Ticket};
+use symbolon::{Counters, InviteRequest, Options, Origin, Peer, PeerEvent, RoomId, Ticket};
 use symbolon_core::crypto::keys::SignKey;
+use symbolon_core::id::SessionId;
 use symbolon_core::node::Event;
 use symbolon_server::key::KeySource;
 use symbolon_server::turn::TurnConfig;
@@ -130,6 +131,20 @@ impl World {
 /// A ticket for one device.
 pub async fn ticket(by: &Peer, room: RoomId) -> Ticket {
     by.invite(room, InviteRequest::default()).await.unwrap()
+}
+
+/// Its session at its first server.
+pub async fn session(peer: &Peer) -> SessionId {
+    peer.servers().await.unwrap()[0].session.expect("signed in")
+}
+
+pub async fn counters(peer: &Peer) -> Counters {
+    peer.counters().await.unwrap()
+}
+
+/// Why somebody could not join.
+pub fn code(result: Result<RoomId, symbolon::Error>) -> &'static str {
+    result.expect_err("nobody may be let in").code()
 }
 
 /// With how many members it is linked.
