@@ -107,7 +107,7 @@ pub(crate) async fn serve(upgraded: Upgraded, seat: Arc<Seat>, shared: Arc<Share
         armed: None,
         driven: Driven { connection, outbox, seat, shared, since: now.monotonic },
     };
-    let begun = client.begin(&held, early);
+    let begun = client.begin(held, early);
     let end = match begun {
         Some(end) => end,
         None => std::future::poll_fn(|cx| client.poll(cx)).await,
@@ -150,9 +150,11 @@ fn farewell(reason: CloseReason) -> Option<u16> {
 
 impl Client {
     /// Says what is left to say of HTTP and what the machine says first, and takes what came with the request.
-    fn begin(&mut self, held: &[u8], mut early: Vec<u8>) -> Option<End> {
+    fn begin(&mut self, held: Vec<u8>, mut early: Vec<u8>) -> Option<End> {
         let mut due = Due::default();
-        self.driven.outbox.push_held(held, &mut due);
+        self.driven.outbox.push_held(&held, &mut due);
+        // Whoever stays for years does not keep how it came.
+        drop(held);
         self.driven.settle(&mut due).or_else(|| self.take(&mut early, &mut due))
     }
 
