@@ -41,16 +41,17 @@ export class Host {
   /** Why the store can no longer be written. */
   #broken: SymbolonError | undefined;
 
-  /** Throws if what is stored does not fit together. */
+  /** Throws if what is stored does not fit together. `core`: a new one of this profile. */
   constructor(
+    core: Core,
     profile: Profile,
     entries: [Uint8Array, Uint8Array][],
     store: Store,
     deliver: (tab: string, message: ToTab) => void,
     local: string,
   ) {
-    const rng = crypto.getRandomValues(new Uint8Array(32));
-    this.#core = new Core(profile.seed, rng, profile.user, profile.device, performance.now(), Date.now());
+    this.#core = core;
+    this.#core.tell_time(performance.now(), Date.now());
     this.#core.restore(entries);
     this.#store = store;
     this.#sockets = new Sockets({
@@ -75,6 +76,11 @@ export class Host {
       later: (act) => this.#later.push(act),
       answer: (done, failed) => this.#answers.push({ done, failed }),
     });
+  }
+
+  static core({ seed, user, device }: Profile): Core {
+    const rng = crypto.getRandomValues(new Uint8Array(32));
+    return new Core(seed, rng, user, device, performance.now(), Date.now());
   }
 
   /** Begins to connect, and tells all tabs that there is a host. `others`: those that had one before. */
