@@ -73,6 +73,7 @@ export class Host {
       local,
       deliver,
       input: (act) => this.#input(act),
+      inputNow: (act) => this.#inputNow(act),
       later: (act) => this.#later.push(act),
       answer: (done, failed) => this.#answers.push({ done, failed }),
     });
@@ -117,7 +118,7 @@ export class Host {
   async stop(): Promise<void> {
     if (this.#stopped) return;
     if (this.#broken === undefined) this.#desk.collectAll();
-    const stored = this.#carryOut();
+    const stored = this.#carryOut(true);
     this.#stopped = true;
     clearTimeout(this.#timer);
     this.#sockets.closeAll();
@@ -134,6 +135,13 @@ export class Host {
     } finally {
       this.#wake();
     }
+  }
+
+  /** The same with a turn at once: the change is being stored while the editor is still busy with it. */
+  #inputNow(act: (core: Core) => void): void {
+    const idle = !this.#due && !this.#busy;
+    this.#input(act);
+    if (idle && this.#due) void this.#turn();
   }
 
   /** A turn, once all that happens in this task has happened. */
@@ -157,7 +165,7 @@ export class Host {
   }
 
   /** Carries out what there is by now; says whether there was anything. */
-  async #carryOut(): Promise<boolean> {
+  async #carryOut(stopping = false): Promise<boolean> {
     const writes: Write[] = [];
     const sends: Output[] = [];
     if (this.#broken === undefined) this.#drain(writes, sends);
@@ -170,6 +178,9 @@ export class Host {
       } catch (error) {
         this.#fail(new SymbolonError('store', SymbolonError.from(error).message));
       }
+    } else if (!stopping) {
+      // Nothing is told to whoever is still handing something over.
+      await undefined;
     }
     if (this.#broken !== undefined || this.#stopped) {
       // What is not stored is told to nobody.
