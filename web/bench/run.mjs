@@ -40,8 +40,11 @@ async function bundle() {
   const wasm = readFileSync(join(HERE, '../dist/core/symbolon_web_bg.wasm'));
   writeFileSync(join(out, 'symbolon_web_bg.wasm'), wasm);
   for (const name of ['symbolon', 'y-webrtc']) {
+    // As the package's README has it.
+    const preload = '<link rel="preload" as="fetch" type="application/wasm" crossorigin href="symbolon_web_bg.wasm">';
     const script = `<script type="module" src="${name}.js"></script>`;
-    writeFileSync(join(out, `${name}.html`), `<!doctype html><meta charset="utf-8"><title>${name}</title>${script}`);
+    const head = `<title>${name}</title>${name === 'symbolon' ? preload : ''}`;
+    writeFileSync(join(out, `${name}.html`), `<!doctype html><meta charset="utf-8">${head}${script}`);
   }
 }
 

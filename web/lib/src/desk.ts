@@ -18,6 +18,8 @@ export interface DeskSurroundings {
   deliver(tab: string, message: ToTab): void;
   /** Tells the core something. */
   input(act: (core: Core) => void): void;
+  /** The same, and carries it out within this task if it can. */
+  inputNow(act: (core: Core) => void): void;
   /** Does it once everything so far is stored. */
   later(act: () => void): void;
   /** Answers once everything so far is carried out. */
@@ -178,7 +180,7 @@ export class Desk {
     if (writer === undefined || writer.tab !== from || writer.refused) return;
     writer.pending.push(update);
     writer.taken += 1;
-    this.#around.input((core) => core.local_changed(room));
+    this.#around.inputNow((core) => core.local_changed(room));
   }
 
   #sign(writer: Writer): void {

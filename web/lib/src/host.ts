@@ -41,16 +41,17 @@ export class Host {
   /** Why the store can no longer be written. */
   #broken: SymbolonError | undefined;
 
-  /** Throws if what is stored does not fit together. */
+  /** Throws if what is stored does not fit together. `core`: a new one of this profile. */
   constructor(
+    core: Core,
     profile: Profile,
     entries: [Uint8Array, Uint8Array][],
     store: Store,
     deliver: (tab: string, message: ToTab) => void,
     local: string,
   ) {
-    const rng = crypto.getRandomValues(new Uint8Array(32));
-    this.#core = new Core(profile.seed, rng, profile.user, profile.device, performance.now(), Date.now());
+    this.#core = core;
+    this.#core.tell_time(performance.now(), Date.now());
     this.#core.restore(entries);
     this.#store = store;
     this.#sockets = new Sockets({
@@ -72,9 +73,15 @@ export class Host {
       local,
       deliver,
       input: (act) => this.#input(act),
+      inputNow: (act) => this.#inputNow(act),
       later: (act) => this.#later.push(act),
       answer: (done, failed) => this.#answers.push({ done, failed }),
     });
+  }
+
+  static core({ seed, user, device }: Profile): Core {
+    const rng = crypto.getRandomValues(new Uint8Array(32));
+    return new Core(seed, rng, user, device, performance.now(), Date.now());
   }
 
   /** Begins to connect, and tells all tabs that there is a host. `others`: those that had one before. */
@@ -111,7 +118,7 @@ export class Host {
   async stop(): Promise<void> {
     if (this.#stopped) return;
     if (this.#broken === undefined) this.#desk.collectAll();
-    const stored = this.#carryOut();
+    const stored = this.#carryOut(true);
     this.#stopped = true;
     clearTimeout(this.#timer);
     this.#sockets.closeAll();
@@ -128,6 +135,13 @@ export class Host {
     } finally {
       this.#wake();
     }
+  }
+
+  /** The same with a turn at once: the change is being stored while the editor is still busy with it. */
+  #inputNow(act: (core: Core) => void): void {
+    const idle = !this.#due && !this.#busy;
+    this.#input(act);
+    if (idle && this.#due) void this.#turn();
   }
 
   /** A turn, once all that happens in this task has happened. */
@@ -151,7 +165,7 @@ export class Host {
   }
 
   /** Carries out what there is by now; says whether there was anything. */
-  async #carryOut(): Promise<boolean> {
+  async #carryOut(stopping = false): Promise<boolean> {
     const writes: Write[] = [];
     const sends: Output[] = [];
     if (this.#broken === undefined) this.#drain(writes, sends);
@@ -164,6 +178,9 @@ export class Host {
       } catch (error) {
         this.#fail(new SymbolonError('store', SymbolonError.from(error).message));
       }
+    } else if (!stopping) {
+      // Nothing is told to whoever is still handing something over.
+      await undefined;
     }
     if (this.#broken !== undefined || this.#stopped) {
       // What is not stored is told to nobody.

@@ -18,9 +18,17 @@ export type Write = { key: Uint8Array; value: Uint8Array } | { prefix: Uint8Arra
 
 export class Store {
   #db: IDBDatabase;
+  #read: Promise<void> = Promise.resolve();
+  /** The browser took it away. */
+  lost = false;
+  onlost = (): void => {};
 
-  private constructor(db: IDBDatabase, lost: () => void) {
+  private constructor(db: IDBDatabase) {
     this.#db = db;
+    const lost = () => {
+      this.lost = true;
+      this.onlost();
+    };
     db.onclose = lost;
     // Somebody deletes the database: without it there is nothing to go on with.
     db.onversionchange = () => {
@@ -29,32 +37,30 @@ export class Store {
     };
   }
 
-  /** Opens the store of a home; `lost` is called if the browser takes it away later. */
-  static async open(home: string, lost: () => void): Promise<Store> {
+  static async open(home: string): Promise<Store> {
     const opening = indexedDB.open(home, VERSION);
     opening.onupgradeneeded = () => {
       opening.result.createObjectStore(ENTRIES);
       opening.result.createObjectStore(PROFILE);
     };
-    return new Store(await done(opening), lost);
+    return new Store(await done(opening));
   }
 
-  /** The profile, which is made from `fresh` at the first visit. */
-  async profile(fresh: Profile): Promise<Profile> {
-    const transaction = this.#db.transaction(PROFILE, 'readwrite', { durability: 'strict' });
-    const store = transaction.objectStore(PROFILE);
-    const known: Profile | undefined = await done(store.get(PROFILE));
-    if (known !== undefined) return known;
-    store.put(fresh, PROFILE);
-    await committed(transaction);
-    return fresh;
-  }
-
-  /** All entries in the order of their keys. */
-  async entries(): Promise<[Uint8Array, Uint8Array][]> {
-    const store = this.#db.transaction(ENTRIES, 'readonly').objectStore(ENTRIES);
-    const [keys, values] = await Promise.all([done(store.getAllKeys()), done(store.getAll())]);
-    return keys.map((key, n) => [new Uint8Array(key as ArrayBuffer), values[n] as Uint8Array]);
+  /** Who this device is, which is `fresh` at the first visit, and all entries in the order of their keys. */
+  async read(fresh: Profile): Promise<{ profile: Profile; entries: [Uint8Array, Uint8Array][] }> {
+    const transaction = this.#db.transaction([PROFILE, ENTRIES], 'readwrite', { durability: 'relaxed' });
+    const [profiles, store] = [transaction.objectStore(PROFILE), transaction.objectStore(ENTRIES)];
+    const [known, keys, values] = await Promise.all([
+      done<Profile | undefined>(profiles.get(PROFILE)),
+      done(store.getAllKeys()),
+      done(store.getAll()),
+    ]);
+    if (known === undefined) profiles.put(fresh, PROFILE);
+    this.#read = committed(transaction);
+    this.#read.catch(() => {}); // told at the first commit
+    transaction.commit();
+    const entries = keys.map((key, n): [Uint8Array, Uint8Array] => [new Uint8Array(key as ArrayBuffer), values[n]]);
+    return { profile: known ?? fresh, entries };
   }
 
   /** Stores all of it or nothing. */
@@ -67,7 +73,8 @@ export class Store {
     }
     const stored = committed(transaction);
     transaction.commit();
-    return stored;
+    // Nothing is stored of a device whose seed is not.
+    return Promise.all([this.#read, stored]).then(() => {});
   }
 
   close(): void {

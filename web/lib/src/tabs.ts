@@ -4,7 +4,7 @@
 // holds a lock of its own as well, so that the host learns when it ends. Tabs talk over a BroadcastChannel, the host's
 // own tab in memory, with the same messages.
 
-import { load, type WasmSource } from './core.js';
+import { load, type Core, type WasmSource } from './core.js';
 import { SymbolonError } from './errors.js';
 import { Host } from './host.js';
 import { ALL, type Calls, type Envelope, type Method, type ToHost, type ToTab } from './messages.js';
@@ -32,6 +32,15 @@ interface Pending {
   message: Extract<ToHost, { type: 'call' }>;
   resolve(value: unknown): void;
   reject(error: SymbolonError): void;
+}
+
+/** What a host needs and can be had before there is one. */
+interface Prepared {
+  /** Who this device is if nothing is stored. */
+  fresh: Profile;
+  store: Promise<Store>;
+  /** Of `fresh`: what it is made of is compiled by then, whoever this device is. */
+  core: Promise<Core>;
 }
 
 /** Calls that must not be made twice, or that mean nothing to another host. */
@@ -72,16 +81,20 @@ export class Tab {
     const id = (this.#id = crypto.randomUUID());
     const channel = (this.#channel = new BroadcastChannel(this.#name('channel')));
     channel.onmessage = ({ data }) => this.#heard(data as Envelope);
-    // Not waited for here: most often this tab becomes the host, and whichever it is may be it next. What goes wrong is
-    // said when the core is needed.
-    load(this.#options.wasm).catch(() => {});
-    // Both are asked for at once: most often there is no other tab, and this one is the host.
+    // All at once: most often there is no other tab, and this one is the host. What goes wrong is said when it is needed.
+    const prepared = this.#prepare();
+    prepared.store.catch(() => {});
+    prepared.core.catch(() => {});
+    stay.signal.addEventListener('abort', () => {
+      // A host closes its own.
+      if (this.#host === undefined) prepared.store.then((store) => store.close(), () => {});
+    });
     this.#lock(this.#name(`tab/${id}`), stay.signal, async () => {
       this.#held = true;
       this.#toHost({ type: 'hello' });
       await ended(stay.signal);
     });
-    this.#lock(this.#name('host'), stay.signal, () => this.#lead(stay.signal));
+    this.#lock(this.#name('host'), stay.signal, () => this.#lead(stay.signal, prepared));
   }
 
   /** Ends everything at once, as far as the page can tell; `start` begins anew. */
@@ -112,16 +125,15 @@ export class Tab {
     if (this.#epoch !== undefined) this.#toHost(message);
   }
 
-  async #lead(stay: AbortSignal): Promise<void> {
+  async #lead(stay: AbortSignal, prepared: Prepared): Promise<void> {
     let finish = () => {};
     this.#hosting = new Promise((resolve) => (finish = resolve));
     try {
-      const host = await this.#open();
+      const [host, others] = await Promise.all([this.#open(prepared), this.#others()]);
       if (stay.aborted) {
         await host.stop();
         return;
       }
-      const others = await this.#others();
       this.#host = host;
       for (const tab of others) this.#watch(tab);
       host.begin(others);
@@ -147,19 +159,28 @@ export class Tab {
     return ids.filter((id) => id !== this.#id);
   }
 
-  async #open(): Promise<Host> {
-    const { home, user, deviceName, wasm } = this.#options;
-    let host: Host | undefined;
-    const store = await Store.open(home, () => host?.lostStore());
+  #prepare(): Prepared {
+    const { home, user, deviceName } = this.#options;
+    const fresh: Profile = { seed: crypto.getRandomValues(new Uint8Array(32)), user, device: deviceName };
+    return { fresh, store: Store.open(home), core: this.#core(fresh) };
+  }
+
+  async #core(profile: Profile): Promise<Core> {
+    await load(this.#options.wasm);
+    return Host.core(profile);
+  }
+
+  async #open(prepared: Prepared): Promise<Host> {
+    const { fresh } = prepared;
+    // What failed then may go well now.
+    let store = await prepared.store.catch(() => undefined);
+    if (store === undefined || store.lost) store = await Store.open(this.#options.home);
     try {
-      const seed = crypto.getRandomValues(new Uint8Array(32));
-      const [profile, entries] = await Promise.all([
-        store.profile({ seed, user, device: deviceName } satisfies Profile),
-        store.entries(),
-        load(wasm),
-      ]);
+      const [{ profile, entries }, core] = await Promise.all([store.read(fresh), prepared.core.catch(() => this.#core(fresh))]);
       const deliver = (tab: string, message: ToTab) => this.#deliver(tab, message);
-      return (host = new Host(profile, entries, store, deliver, this.#id));
+      const host = new Host(profile === fresh ? core : Host.core(profile), profile, entries, store, deliver, this.#id);
+      store.onlost = () => host.lostStore();
+      return host;
     } catch (error) {
       store.close();
       throw error;
