@@ -3,7 +3,8 @@
 // They are taken from $SYMBOLON_BIN_DIR, or else from target/debug (`cargo build -p symbolon-server -p symbolon`).
 
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { closeSync, existsSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -83,17 +84,20 @@ export class Agent {
 
   async try(...args) {
     const env = { ...environment(this.dir.path), SYMBOLON_USER: this.name, SYMBOLON_DEVICE_NAME: this.name };
-    const child = spawn(join(BIN, 'symbolon'), ['--home', this.home, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
-    let [out, err] = ['', ''];
-    child.stdout.on('data', (data) => (out += data));
-    child.stderr.on('data', (data) => (err += data));
-    const closed = new Promise((resolve, reject) => {
+    // Into files, which are whole when the command has ended: pipes may be read later than that, and an agent that it
+    // started may keep them open.
+    const said = ['out', 'err'].map((name) => join(this.dir.path, `${randomUUID()}.${name}`));
+    const files = said.map((path) => openSync(path, 'w'));
+    const child = spawn(join(BIN, 'symbolon'), ['--home', this.home, ...args], { env, stdio: ['ignore', ...files] });
+    files.forEach(closeSync);
+    const ended = new Promise((resolve, reject) => {
       child.once('error', reject);
-      // Not `close`: an agent that this started may keep the pipes open.
-      child.once('exit', (code) => setImmediate(() => resolve(code)));
+      child.once('exit', resolve);
     });
     try {
-      return { code: await within(closed, `symbolon ${args[0]}`), out, err };
+      const code = await within(ended, `symbolon ${args[0]}`);
+      const [out, err] = said.map((path) => readFileSync(path, 'utf8'));
+      return { code, out, err };
     } finally {
       if (child.exitCode === null) child.kill('SIGKILL');
     }
