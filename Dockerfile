@@ -22,7 +22,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     set -eu; \
     case "$PAGE" in \
         build) rm -rf web/dist; cargo xtask web ;; \
-        prebuilt) test -f web/dist/page/index.html || { echo "no page in web/dist/page: cargo xtask web"; exit 1; } ;; \
+        prebuilt) test -f web/dist/page/index.html || { echo "no page in web/dist/page: cargo xtask web"; exit 1; }; \
+            touch web/dist/page web/dist/page/index.html ;; \
         none) rm -rf web/dist ;; \
         *) echo "PAGE is build, prebuilt or none"; exit 1 ;; \
     esac; \
